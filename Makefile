@@ -1,0 +1,42 @@
+# The commands of the project. Each sets up what it needs; see README.md.
+PREFIX ?= /usr/local
+.PHONY: build test demo bench soak fuzz install clean compat
+
+build:
+	eng/deps.sh build run
+	eng/build.sh
+
+test:
+	eng/deps.sh test
+	eng/build.sh
+	eng/test.sh
+
+# The code must compile for the next framework unchanged.
+compat:
+	dotnet build Hull.slnx -v q --nologo -p:HullFramework=net10.0
+
+demo:
+	eng/deps.sh build run
+	eng/build.sh
+	eng/demo.sh
+
+bench:
+	eng/deps.sh bench
+	eng/build.sh
+	bench/run.sh
+
+soak:
+	eng/deps.sh test
+	eng/build.sh
+	HULL_SOAK=1 HULL_SUITE_TIMEOUT=86400 eng/test.sh Faults Fuzz
+
+fuzz:
+	eng/deps.sh test
+	HULL_SOAK=1 HULL_SUITE_TIMEOUT=86400 eng/test.sh Fuzz
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 out/bin/* $(DESTDIR)$(PREFIX)/bin/
+
+clean:
+	rm -rf out
