@@ -1,0 +1,27 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Hull.Linux.Cgroups;
+
+/// <summary>
+/// How a process about to be made enters its cgroup. Exactly one of three ways is offered:
+/// <list type="bullet">
+/// <item><see cref="CloneDescriptor"/> (v2): pass it to clone3 with CLONE_INTO_CGROUP; the process is born inside.</item>
+/// <item><see cref="JoinDescriptors"/> (v1): the new process, while it has one thread, writes "0" to each. A thread that moves
+/// itself takes no system-wide lock (kernel/cgroup/cgroup.c, cgroup_procs_write_start), unlike a write of its pid by another.</item>
+/// <item><see cref="NeedsPid"/> (systemd): after clone3 and before it goes on, call <see cref="ICgroup.Add"/> with its pid.</item>
+/// </list>
+/// </summary>
+public sealed class CgroupEntry : IDisposable
+{
+    public SafeFileHandle? CloneDescriptor { get; init; }
+
+    public IReadOnlyList<SafeFileHandle> JoinDescriptors { get; init; } = [];
+
+    public bool NeedsPid { get; init; }
+
+    public void Dispose()
+    {
+        CloneDescriptor?.Dispose();
+        foreach (var descriptor in JoinDescriptors) descriptor.Dispose();
+    }
+}
