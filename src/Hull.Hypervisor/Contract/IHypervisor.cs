@@ -1,0 +1,101 @@
+namespace Hull.Hypervisor;
+
+/// <summary>
+/// A program that runs virtual machines.
+/// <para>
+/// The life of a machine: <see cref="LaunchAsync"/> starts its monitor with the machine paused before its first
+/// instruction, or, with <see cref="VirtualMachineConfig.Incoming"/>, waiting for a saved state. From there
+/// <see cref="IVirtualMachine.ResumeAsync"/> boots it, or <see cref="IVirtualMachine.LoadStateAsync"/> and then
+/// resume continues what was saved. It ends by its own power-off, by <see cref="IVirtualMachine.StopAsync"/> or
+/// with its monitor; then <see cref="IVirtualMachine.Exited"/> completes and nothing of it is left running.
+/// </para>
+/// <para>What an implementation cannot do it says in <see cref="Capabilities"/>, so that callers ask first.</para>
+/// </summary>
+public interface IHypervisor
+{
+    HypervisorCapabilities Capabilities { get; }
+
+    /// <summary>Starts the monitor of a machine. Nothing is left behind where this throws.</summary>
+    Task<IVirtualMachine> LaunchAsync(VirtualMachineConfig config, LaunchOptions options,
+        CancellationToken cancellationToken = default);
+}
+
+/// <summary>How a monitor process is started.</summary>
+/// <param name="LogPath">File that takes what the monitor prints; null discards it.</param>
+/// <param name="Descriptors">Descriptors the monitor inherits under the same numbers the config names.</param>
+public sealed record LaunchOptions(string? LogPath = null, IReadOnlyList<int>? Descriptors = null);
+
+/// <summary>A machine and its monitor. Safe for use from several threads; operations run one after the other.</summary>
+public interface IVirtualMachine : IAsyncDisposable
+{
+    VirtualMachineConfig Config { get; }
+
+    /// <summary>Process id of the monitor on the host.</summary>
+    int ProcessId { get; }
+
+    /// <summary>Completes when the monitor has ended, with the reason.</summary>
+    Task<MachineExit> Exited { get; }
+
+    Task<MachineState> QueryStateAsync(CancellationToken cancellationToken = default);
+
+    Task PauseAsync(CancellationToken cancellationToken = default);
+
+    Task ResumeAsync(CancellationToken cancellationToken = default);
+
+    Task ResetAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Presses the power button. Whether the guest heeds it is its own affair; watch <see cref="Exited"/>.</summary>
+    Task PowerButtonAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Ends the machine now, as a power failure would.</summary>
+    Task StopAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Writes the device state, and RAM that is not in a shared file, while the machine is paused.</summary>
+    Task SaveStateAsync(string path, CancellationToken cancellationToken = default);
+
+    /// <summary>Loads what <see cref="SaveStateAsync"/> wrote; the machine stays paused.</summary>
+    Task LoadStateAsync(string path, CancellationToken cancellationToken = default);
+
+    /// <summary>Puts a medium into a disk, in place of the one it has, while the machine runs or is paused.</summary>
+    Task ExchangeDiskAsync(string diskId, DiskBackend backend, CancellationToken cancellationToken = default);
+
+    Task AttachDiskAsync(DiskConfig disk, CancellationToken cancellationToken = default);
+
+    Task AttachNicAsync(NicConfig nic, CancellationToken cancellationToken = default);
+
+    Task DetachAsync(string deviceId, CancellationToken cancellationToken = default);
+
+    /// <summary>Plugs processors until the machine has <paramref name="count"/>; fewer is unsupported where it is unsafe.</summary>
+    Task SetProcessorsAsync(int count, CancellationToken cancellationToken = default);
+
+    /// <summary>Asks the guest by balloon, or by plugged memory above the start size, to live with so many bytes.</summary>
+    Task SetMemoryAsync(long bytes, CancellationToken cancellationToken = default);
+
+    Task<MachineStatistics> QueryStatisticsAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Writes the screen as PNG.</summary>
+    Task ScreenshotAsync(string path, CancellationToken cancellationToken = default);
+}
+
+public enum MachineState
+{
+    /// <summary>Paused, before boot or between instructions.</summary>
+    Paused,
+    Running,
+
+    /// <summary>Waiting for a saved state, or loading one.</summary>
+    Incoming,
+
+    /// <summary>The guest powered off or crashed, and the monitor still holds its last state.</summary>
+    Stopped,
+}
+
+/// <summary>How a monitor ended.</summary>
+/// <param name="Reason">What QEMU's SHUTDOWN event says, such as <c>guest-shutdown</c>; null where it ended without one.</param>
+/// <param name="ExitCode">Exit code of the monitor, or 128 plus the signal that ended it.</param>
+public sealed record MachineExit(string? Reason, int ExitCode);
+
+/// <summary>Counters of a machine since its monitor started.</summary>
+public sealed record MachineStatistics(IReadOnlyList<DiskStatistics> Disks, long? BalloonBytes);
+
+public sealed record DiskStatistics(string DiskId, long ReadBytes, long WrittenBytes, long Reads, long Writes);
