@@ -1,0 +1,117 @@
+using Hull.Core;
+
+namespace Hull.Images.Content;
+
+/// <summary>
+/// How far an ingest has come. Readers in the same process wait on it for more, so a layer is unpacked while it is
+/// downloaded; the bytes go through the kernel's page cache and never pile up in memory.
+/// </summary>
+internal sealed class IngestProgress(string path)
+{
+    private enum State
+    {
+        Growing,
+        Finished,
+        Failed,
+    }
+
+    private readonly Lock _gate = new();
+    private readonly ManualResetEventSlim _changed = new(false);
+    private State _state;
+    private long _length;
+
+    public void Advance(long length) => Set(State.Growing, length);
+
+    public void Finish(long length) => Set(State.Finished, length);
+
+    public void Fail() => Set(State.Failed, _length);
+
+    /// <summary>Opens the content for reading from its start; reads wait for bytes that are still to come.</summary>
+    public Stream OpenRead() =>
+        new GrowingStream(this, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0));
+
+    private void Set(State state, long length)
+    {
+        lock (_gate)
+        {
+            if (_state != State.Growing) return;
+            (_state, _length) = (state, length);
+            _changed.Set();
+        }
+    }
+
+    /// <summary>Waits until there is more than <paramref name="position"/>; answers the length, or -1 at the end.</summary>
+    private long WaitBeyond(long position, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            lock (_gate)
+            {
+                if (_length > position) return _length;
+                if (_state == State.Finished) return -1;
+                if (_state == State.Failed) throw new HullException(ErrorKind.Unavailable, "the download broke off");
+                _changed.Reset();
+            }
+
+            _changed.Wait(cancellation);
+        }
+    }
+
+    private sealed class GrowingStream(IngestProgress progress, FileStream file) : Stream
+    {
+        private readonly CancellationTokenSource _disposed = new();
+        private long _position;
+        private long _available;
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position
+        {
+            get => _position;
+            set => throw new NotSupportedException();
+        }
+
+        public override int Read(Span<byte> buffer)
+        {
+            if (buffer.Length == 0) return 0;
+            if (_position >= _available)
+            {
+                _available = progress.WaitBeyond(_position, _disposed.Token);
+                if (_available < 0) return 0;
+            }
+
+            var count = RandomAccess.Read(file.SafeFileHandle, buffer[..(int)Math.Min(buffer.Length, _available - _position)], _position);
+            _position += count;
+            return count;
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+            {
+                _disposed.Cancel();
+                file.Dispose();
+            }
+
+            base.Dispose(disposing);
+        }
+    }
+}
