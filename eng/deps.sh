@@ -7,7 +7,7 @@ build="clang lld zlib1g-dev make"
 run="mmdebstrap bsdutils libseccomp2 libzstd1 nftables iproute2 ca-certificates qemu-system-x86 qemu-utils e2fsprogs debian-archive-keyring"
 test="$build $run gcc libc6-dev libseccomp-dev busybox-static crun runc podman buildah skopeo umoci docker-registry docker.io
       containerd docker-compose python3-docker debootstrap mmdebstrap erofs-utils jq curl uidmap socat strace cpio
-      ovmf dosfstools mtools iptables attr libcap2-bin xz-utils"
+      ovmf dosfstools mtools fdisk iptables attr libcap2-bin xz-utils"
 bench="$test hyperfine wrk"
 
 wanted=""
