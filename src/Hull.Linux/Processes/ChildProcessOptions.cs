@@ -1,0 +1,60 @@
+namespace Hull.Linux.Processes;
+
+/// <summary>What to start. Nothing is inherited that is not named here: no descriptor, no signal mask or disposition.</summary>
+/// <param name="Program">A path, or a name that is looked up in this process's PATH. No shell is involved.</param>
+/// <param name="Arguments">The arguments after the program's name.</param>
+public sealed record ChildProcessOptions(string Program, params IReadOnlyList<string> Arguments)
+{
+    /// <summary>The whole environment; null hands on this process's own.</summary>
+    public IReadOnlyDictionary<string, string>? Environment { get; init; }
+
+    public string? WorkingDirectory { get; init; }
+
+    /// <summary>Descriptor 0 of the child; null is /dev/null.</summary>
+    public SafeFd? Stdin { get; init; }
+
+    /// <summary>Descriptor 1 of the child; null is /dev/null.</summary>
+    public SafeFd? Stdout { get; init; }
+
+    /// <summary>Descriptor 2 of the child; null is /dev/null.</summary>
+    public SafeFd? Stderr { get; init; }
+
+    /// <summary>Descriptors 3, 4, … of the child.</summary>
+    public IReadOnlyList<SafeFd> ExtraDescriptors { get; init; } = [];
+
+    /// <summary>Makes the child the leader of a session of its own, so that a terminal's signals do not reach it.</summary>
+    public bool NewSession { get; init; }
+}
+
+/// <summary>How a process ended: by itself with a code, or by a signal.</summary>
+public readonly record struct ExitStatus(int Code, int Signal)
+{
+    /// <summary>From the status word of wait4(2).</summary>
+    public static ExitStatus FromWaitStatus(int status) =>
+        (status & 0x7f) == 0 ? new ExitStatus((status >> 8) & 0xff, 0) : new ExitStatus(0, status & 0x7f);
+
+    public bool Succeeded => Code == 0 && Signal == 0;
+
+    /// <summary>What a shell reports: the code, or 128 and the signal's number.</summary>
+    public int ShellCode => Signal == 0 ? Code : 128 + Signal;
+
+    public override string ToString() => Signal == 0 ? $"exit code {Code}" : $"signal {Signal}";
+}
+
+/// <summary>The captured end of a program.</summary>
+public sealed record ProcessResult(string Program, ExitStatus Status, byte[] Output, byte[] Error)
+{
+    public string OutputText => System.Text.Encoding.UTF8.GetString(Output);
+
+    public string ErrorText => System.Text.Encoding.UTF8.GetString(Error);
+
+    /// <summary>Throws, with the last line of what the program said, unless it succeeded.</summary>
+    public ProcessResult RequireSuccess()
+    {
+        if (Status.Succeeded) return this;
+        var said = ErrorText.Trim();
+        if (said.Length == 0) said = OutputText.Trim();
+        var line = said[(said.LastIndexOf('\n') + 1)..];
+        throw Hull.Core.HullException.Internal($"{Program} ended with {Status}{(line.Length == 0 ? "" : ": " + line)}");
+    }
+}
