@@ -1,5 +1,4 @@
 using System.Text;
-using Hull.Core;
 using Hull.Hypervisor.Disks;
 
 namespace Hull.Hypervisor.CloudInit;

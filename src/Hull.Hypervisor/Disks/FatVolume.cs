@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Text;
-using Hull.Core;
 
 namespace Hull.Hypervisor.Disks;
 
