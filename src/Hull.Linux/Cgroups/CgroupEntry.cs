@@ -1,4 +1,4 @@
-using Microsoft.Win32.SafeHandles;
+
 
 namespace Hull.Linux.Cgroups;
 
@@ -13,9 +13,9 @@ namespace Hull.Linux.Cgroups;
 /// </summary>
 public sealed class CgroupEntry : IDisposable
 {
-    public SafeFileHandle? CloneDescriptor { get; init; }
+    public SafeFd? CloneDescriptor { get; init; }
 
-    public IReadOnlyList<SafeFileHandle> JoinDescriptors { get; init; } = [];
+    public IReadOnlyList<SafeFd> JoinDescriptors { get; init; } = [];
 
     public bool NeedsPid { get; init; }
 

@@ -44,8 +44,8 @@ public sealed record SeccompPolicy
     /// <summary>Names as in the spec ("SCMP_ARCH_X86_64"); none is the native one only.</summary>
     public IReadOnlyList<string> Architectures { get; init; } = [];
 
-    /// <summary>Flags of seccomp(2) by name ("SECCOMP_FILTER_FLAG_LOG").</summary>
-    public IReadOnlyList<string> Flags { get; init; } = [];
+    /// <summary>Flags of seccomp(2) by name ("SECCOMP_FILTER_FLAG_LOG"); null leaves the choice to the compiler, an empty list is none.</summary>
+    public IReadOnlyList<string>? Flags { get; init; }
 
     public IReadOnlyList<SeccompRule> Rules { get; init; } = [];
 }
