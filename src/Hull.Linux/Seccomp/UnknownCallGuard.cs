@@ -57,7 +57,7 @@ internal static class UnknownCallGuard
         Add(block, LoadWord, 0, 0, CallOffset);
         if (isX86)
         {
-            Add(block, JumpGreaterEqual, 0, 2, X32Bit);
+            Add(block, JumpGreaterEqual, 0, 1, X32Bit);
             if (newestX32 is { } x32) Add(block, JumpGreater, 1, 2, x32);
             else Add(block, Jump, 0, 0, 2);
         }
