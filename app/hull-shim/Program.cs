@@ -1,1 +1,1 @@
-return 0;
+return Hull.Shim.ShimMain.Run(args);

@@ -212,9 +212,4 @@ public interface IRootAccess : IAsyncDisposable
 
     /// <summary>Whether it may be written to.</summary>
     bool ReadOnly { get; }
-
-    /// <summary>
-    /// The writable layer alone, for listing changes and committing; -1 where the driver has none on the host.
-    /// </summary>
-    int UpperDescriptor { get; }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Hull.Network;
+using Hull.Oci.Runtime;
 
 namespace Hull.Engine.Drivers;
 
@@ -18,7 +19,19 @@ public sealed record InstanceSpec
     /// <summary>Directory that survives a reboot: exit record, log. Belongs to the engine.</summary>
     public required string StateDirectory { get; init; }
 
-    public required RootSpec Root { get; init; }
+    /// <summary>
+    /// What runs, as the OCI runtime-spec has it: process, mounts, namespaces, resources. The root's path is the driver's,
+    /// the process's ids come from <see cref="User"/>, and a driver that is no container takes what means something to it.
+    /// </summary>
+    public required Spec Spec { get; init; }
+
+    /// <summary>User as the user or the image wrote it; looked up in the root's own files by whoever has the root.</summary>
+    public string User { get; init; } = "";
+
+    /// <summary>Additional groups, by name or id.</summary>
+    public IReadOnlyList<string> AdditionalGroups { get; init; } = [];
+
+    public required InstanceRoot Root { get; init; }
 
     public required StdioSpec Stdio { get; init; }
 
@@ -35,7 +48,7 @@ public sealed record InstanceSpec
 }
 
 /// <summary>The root file system, in each form a driver may want it.</summary>
-public sealed record RootSpec
+public sealed record InstanceRoot
 {
     /// <summary>Key of the active snapshot in the snapshot store; null when <see cref="Directory"/> is the root.</summary>
     public string? SnapshotKey { get; init; }
@@ -56,7 +69,11 @@ public sealed record RootSpec
 }
 
 /// <summary>A mount of the root: type, source and options as mount(8) takes them.</summary>
-public sealed record RootMount(string Type, string Source, IReadOnlyList<string> Options);
+public sealed record RootMount(string Type, string Source, IReadOnlyList<string> Options)
+{
+    /// <summary>overlay only: the lower directories, topmost first.</summary>
+    public IReadOnlyList<string> Lower { get; init; } = [];
+}
 
 /// <summary>How the standard streams are made.</summary>
 /// <param name="Terminal">One pseudo terminal instead of pipes.</param>

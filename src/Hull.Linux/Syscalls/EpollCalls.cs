@@ -33,5 +33,21 @@ public static unsafe class EpollCalls
         return count;
     }
 
+    /// <summary>Fills in the data words and events of ready descriptors, 64 at most; answers as <see cref="Wait(int, Span{ulong}, int)"/>.</summary>
+    public static nint Wait(int epoll, Span<(ulong Data, uint Events)> ready, int milliseconds)
+    {
+        var capacity = Math.Min(ready.Length, 64);
+        var events = stackalloc byte[64 * 16];
+        // SAFETY: room for capacity events on this stack.
+        var count = Kernel.CallOnce(SYS_epoll_pwait, epoll, (nint)events, capacity, milliseconds, 0, 0);
+        for (var i = 0; i < count; i++)
+        {
+            var entry = events + i * EventSize;
+            ready[i] = (*(ulong*)(entry + DataOffset), *(uint*)entry);
+        }
+
+        return count;
+    }
+
     public static nint EventFd(uint initial = 0, uint flags = 0) => Kernel.Call(SYS_eventfd2, (nint)initial, (nint)(flags | Abi.Ioctl.EFD_CLOEXEC));
 }

@@ -1,0 +1,284 @@
+using System.Text.Json;
+using Hull.Core;
+using Hull.Engine.Drivers.Shims;
+using Hull.Linux;
+using Hull.Linux.Cgroups;
+using Hull.Linux.Files;
+using Hull.Linux.Mounts;
+using Hull.Linux.Processes;
+using Hull.Network;
+using Hull.Oci.Runtime;
+using Hull.Shim.Protocol;
+
+namespace Hull.Engine.Drivers.Container;
+
+/// <summary>
+/// Operating system containers: one hull-shim per instance, which makes the container with Hull's own runtime or with
+/// an OCI program and stays its parent.
+/// </summary>
+/// <remarks>
+/// A shim that is killed takes its container with it: what it supervised cannot be collected or logged by anybody else, so
+/// the driver ends it through its cgroup and records exit code 137 with the reason.
+/// </remarks>
+public sealed class ContainerDriver : IInstanceDriver
+{
+    private readonly EngineOptions _options;
+    private readonly ShimLauncher _launcher;
+
+    public ContainerDriver(EngineOptions options, TimeProvider? clock = null)
+    {
+        _options = options;
+        Clock = clock ?? TimeProvider.System;
+        _launcher = new ShimLauncher(options.ShimPath);
+        RuntimeRoot = Path.Combine(options.ExecRoot, "runtime");
+        Capabilities = new DriverCapabilities(Isolation, DescribeCapabilities());
+    }
+
+    public string Isolation => "container";
+
+    public AttachmentKind NetworkAttachment => AttachmentKind.Namespace;
+
+    public DriverCapabilities Capabilities { get; }
+
+    /// <summary>Every capability of this kernel, for privileged containers.</summary>
+    public static CapabilitiesSpec AllCapabilities { get; } = Security.CapabilitySets.ToSpec(Security.CapabilitySets.All);
+
+    internal TimeProvider Clock { get; }
+
+    /// <summary>The engine ends: broken connections mean nothing any more.</summary>
+    internal bool Stopping { get; private set; }
+
+    private string RuntimeRoot { get; }
+
+    public IReadOnlyDictionary<string, string> Describe() => new Dictionary<string, string>
+    {
+        ["runtimes"] = string.Join(' ', new[] { RuntimeNames.BuiltIn }.Concat(_options.Runtimes.Keys).Distinct()),
+        ["default-runtime"] = _options.DefaultRuntime,
+        ["cgroup-version"] = ((int)CgroupManager.Version).ToString(System.Globalization.CultureInfo.InvariantCulture),
+        ["cgroup-driver"] = "cgroupfs",
+    };
+
+    public IReadOnlyList<string> Validate(InstanceSpec spec)
+    {
+        _ = FindRuntime(spec);
+        if (spec.Root.DiskImage is not null) throw HullException.Unsupported("a disk image cannot be the root of a container: use isolation vm");
+        return [];
+    }
+
+    public async Task<IInstance> CreateAsync(InstanceSpec spec, CancellationToken cancellationToken)
+    {
+        var runtime = FindRuntime(spec);
+        Directory.CreateDirectory(Path.Combine(spec.RuntimeDirectory, RootName));
+        ExitRecord.Delete(spec.StateDirectory);
+        var (shim, socket) = _launcher.Start(spec.RuntimeDirectory);
+        ContainerInstance? instance = null;
+        try
+        {
+            // While the shim comes up, the root and the bundle are made.
+            var cgroup = CgroupOf(spec);
+            using var root = OpenRoot(spec.Root);
+            WriteBundle(spec, root.Descriptor);
+            instance = new ContainerInstance(this, spec, cgroup, shim);
+            instance.Connect(socket);
+            await instance.CreateAsync(MessageFor(spec, runtime, cgroup), root.Descriptor, cancellationToken).ConfigureAwait(false);
+            return instance;
+        }
+        catch
+        {
+            if (instance is null) socket.Dispose();
+            else await instance.DisposeAsync().ConfigureAwait(false);
+            await TakeBackAsync(spec, shim).ConfigureAwait(false);
+            shim.Dispose();
+            throw;
+        }
+    }
+
+    public async Task<IInstance?> ReconnectAsync(InstanceSpec spec, CancellationToken cancellationToken)
+    {
+        var cgroup = CgroupOf(spec);
+        var instance = new ContainerInstance(this, spec, cgroup, null);
+        if (ShimConnection.TryOpen(spec.RuntimeDirectory) is { } socket)
+        {
+            try
+            {
+                instance.Connect(socket);
+                if (await instance.ResumeSupervisionAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    if (ExitRecord.TryRead(spec.StateDirectory) is { } ended) instance.CompleteFrom(ended);
+                    return instance;
+                }
+            }
+            catch (HullException error) when (error.Kind == ErrorKind.Unavailable)
+            {
+                // It ended between the two; its record is there now, as below.
+            }
+        }
+
+        if (ExitRecord.TryRead(spec.StateDirectory) is { } record)
+        {
+            instance.CompleteFrom(record);
+            return instance;
+        }
+
+        if (!Directory.Exists(spec.RuntimeDirectory) && !cgroup.Exists) return null;
+        instance.CompleteFrom(await EndOrphanAsync(spec, null).ConfigureAwait(false));
+        return instance;
+    }
+
+    public async Task ReclaimAsync(string id, CancellationToken cancellationToken)
+    {
+        await Task.Run(() =>
+        {
+            foreach (var cgroup in (ICgroup[])[CgroupManager.Name(id, $"{_options.CgroupParent}/{id}")])
+            {
+                cgroup.Kill(9);
+                cgroup.Remove();
+            }
+
+            RemoveTree(Path.Combine(RuntimeRoot, id));
+        }, cancellationToken).ConfigureAwait(false);
+    }
+
+    public Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken) =>
+        Task.Run<IRootAccess>(() =>
+        {
+            var mount = OpenRoot(spec.Root);
+            return new HeldRoot(mount.Descriptor.Duplicate(), spec.Root.ReadOnly, mount);
+        }, cancellationToken);
+
+    public ValueTask DisposeAsync()
+    {
+        Stopping = true;
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>
+    /// Ends what a killed shim left: every process of the cgroup, which no fork escapes. Records why, unless the shim
+    /// had recorded an end before it died.
+    /// </summary>
+    internal async Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt)
+    {
+        await Task.Run(() => CgroupOf(spec).Kill(9)).ConfigureAwait(false);
+        if (ExitRecord.TryRead(spec.StateDirectory) is { } known) return known;
+        var record = new ExitRecord(ExitRecord.SupervisorLost, UnixTime.FromTime(Clock.GetUtcNow()),
+            startedAt is { } at ? UnixTime.FromTime(at) : 0, false, "its supervisor was killed, and the instance with it");
+        if (Directory.Exists(spec.StateDirectory)) record.Write(spec.StateDirectory);
+        return record;
+    }
+
+    /// <summary>Takes back what an instance had; the shim, if it still runs, is killed.</summary>
+    internal Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => Task.Run(() =>
+    {
+        if (shim is not null && shim.TryWait(0) is null)
+        {
+            shim.Kill(9);
+            shim.Wait();
+        }
+
+        var cgroup = CgroupOf(spec);
+        cgroup.Kill(9);
+        cgroup.Remove();
+        RemoveTree(Path.Combine(RuntimeRoot, spec.Id));
+        RemoveTree(spec.RuntimeDirectory);
+    });
+
+    private const string RootName = "rootfs";
+
+    private static void RemoveTree(string path)
+    {
+        if (!Directory.Exists(path)) return;
+        using var parent = Check.Descriptor(
+            Linux.Syscalls.FileCalls.OpenAt(Linux.Abi.Fcntl.AT_FDCWD, Path.GetDirectoryName(path)!, Linux.Abi.Fcntl.O_PATH | Linux.Abi.Fcntl.O_DIRECTORY),
+            $"open the directory of {path}");
+        TreeRemover.Remove(parent, Path.GetFileName(path), path);
+    }
+
+    private static ICgroup CgroupOf(InstanceSpec spec) => CgroupManager.Name(spec.Id, spec.Spec.Linux?.CgroupsPath);
+
+    private RuntimeOption? FindRuntime(InstanceSpec spec)
+    {
+        var name = spec.Isolation.Runtime ?? _options.DefaultRuntime;
+        if (_options.Runtimes.TryGetValue(name, out var option)) return option;
+        if (name is RuntimeNames.BuiltIn or "") return null;
+        return RuntimeNames.Find(name) is { } path
+            ? new RuntimeOption(path, [])
+            : throw HullException.Invalid($"no runtime '{name}': configure it under runtimes, or use {RuntimeNames.BuiltIn}");
+    }
+
+    /// <summary>The root as a mount that is attached nowhere: the shim attaches it where only it and the container are.</summary>
+    private static DetachedMount OpenRoot(InstanceRoot root)
+    {
+        if (root.Directory is { } directory)
+        {
+            using var handle = RootDirectory.Open(directory);
+            return DetachedMount.Clone(handle.Descriptor, recursive: true, directory);
+        }
+
+        if (root.Mounts is not [var mount]) throw HullException.Internal($"a root of {root.Mounts.Count} mounts is not supported by containers");
+        return RootMounts.Open(mount);
+    }
+
+    private static void WriteBundle(InstanceSpec spec, SafeFd root)
+    {
+        using var view = RootDirectory.FromDescriptor(root.Duplicate(), "the root of " + spec.Id);
+        var process = spec.Spec.Process ?? throw HullException.Internal($"{spec.Id} has no process");
+        var account = Accounts.Resolve(view, spec.User, spec.AdditionalGroups);
+        if (!spec.Root.ReadOnly) MakeWorkingDirectory(view, process.Cwd ?? "/", account);
+        var final = spec.Spec with
+        {
+            Root = new RootSpec { Path = RootName, Readonly = spec.Root.ReadOnly },
+            Process = process with
+            {
+                User = account.ToSpec(process.User?.Umask),
+                Env = Accounts.WithHome(process.Env ?? [], account.Home),
+                Capabilities = Accounts.CapabilitiesFor(process.Capabilities, account.User),
+            },
+        };
+        AtomicFile.Write(Path.Combine(spec.RuntimeDirectory, "config.json"),
+            JsonSerializer.SerializeToUtf8Bytes(final, RuntimeJson.Default.Spec), durable: false);
+    }
+
+    /// <summary>As with Docker, a working directory that is missing is made.</summary>
+    private static void MakeWorkingDirectory(RootDirectory root, string path, Account account)
+    {
+        if (path == "/" || root.Exists(path)) return;
+        root.MkdirAll(path).Dispose();
+    }
+
+    private CreateMessage MessageFor(InstanceSpec spec, RuntimeOption? runtime, ICgroup cgroup) => new()
+    {
+        Id = spec.Id,
+        Bundle = spec.RuntimeDirectory,
+        StateDirectory = spec.StateDirectory,
+        Runtime = runtime?.Path ?? "",
+        RuntimeArguments = runtime is null ? [] : [.. runtime.Arguments],
+        RuntimeRoot = RuntimeRoot,
+        Terminal = spec.Stdio.Terminal,
+        OpenInput = spec.Stdio.OpenInput,
+        InputOnce = spec.Stdio.InputOnce,
+        Columns = spec.Stdio.Columns,
+        Rows = spec.Stdio.Rows,
+        Log = new LogMessage
+        {
+            Driver = spec.Log.Driver,
+            Path = spec.Log.Path,
+            MaxSize = spec.Log.MaxSize,
+            MaxFiles = spec.Log.MaxFiles,
+            Compress = spec.Log.Compress,
+            Options = [.. spec.Log.Options.SelectMany(option => new[] { option.Key, option.Value })],
+        },
+        OomFile = cgroup.Version == CgroupVersion.V2
+            ? Path.Combine(cgroup.Paths[""], "memory.events")
+            : cgroup.Paths.TryGetValue("memory", out var memory) ? Path.Combine(memory, "memory.oom_control") : "",
+    };
+
+    private static Dictionary<InstanceCapability, CapabilityStatus> DescribeCapabilities()
+    {
+        var all = new Dictionary<InstanceCapability, CapabilityStatus>();
+        foreach (var capability in Enum.GetValues<InstanceCapability>()) all[capability] = CapabilityStatus.Yes;
+        all[InstanceCapability.Snapshot] = CapabilityStatus.No("a container's memory cannot be saved; commit saves its files");
+        all[InstanceCapability.Fork] = CapabilityStatus.No("a container's memory cannot be duplicated; use isolation vm");
+        all[InstanceCapability.Console] = CapabilityStatus.No("a container has no screen; use its terminal");
+        return all;
+    }
+}

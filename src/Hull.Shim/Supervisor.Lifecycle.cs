@@ -1,0 +1,183 @@
+using System.Text;
+using Hull.Core;
+using Hull.Linux.Abi;
+using Hull.Linux.Files;
+using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
+using Hull.Shim.Logging;
+using Hull.Shim.Protocol;
+using Hull.Shim.Runtimes;
+using Hull.Shim.Streams;
+
+namespace Hull.Shim;
+
+/// <summary>From creation to the end.</summary>
+internal sealed partial class Supervisor
+{
+    private void Create(ControlConnection connection, uint tag, CreateMessage create)
+    {
+        if (_state != ShimState.Empty || _create is not null) throw HullException.Conflict("the shim has its instance already");
+        _create = create;
+        using (var root = connection.TakeDescriptor()) RootMount.Attach(create.Bundle, root);
+        _log = LogSink.Open(create.Log);
+        _runtime = RuntimeFactory(create, _directory, _reaper);
+        var streams = new ProcessStreams(_loop, _log, _buffer) { HasTerminal = create.Terminal, InputOnce = create.InputOnce };
+        var pipes = create.Terminal ? null : new StdioPipes(create.OpenInput);
+        _runtime.Create(pipes, (error, started) =>
+        {
+            if (error is not null)
+            {
+                pipes?.Dispose();
+                // The runtime shares the container's error stream until user code runs: what it said there is no log.
+                connection.SendError(tag, error);
+                CleanUp();
+                return;
+            }
+
+            _init = new ShimProcess("", streams) { Pid = started.Pid };
+            _state = ShimState.Created;
+            Connect(streams, pipes, started, create.Columns, create.Rows);
+            _reaper.Watch(started.Pid, status => OnExit(_init, status));
+            connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(started.Pid));
+        });
+    }
+
+    private void Start(ControlConnection connection, uint tag)
+    {
+        if (_state != ShimState.Created || _runtime is null) throw HullException.Conflict("the instance was started already or has ended");
+        _startedAt = ClockCalls.RealTime();
+        _runtime.Start(error =>
+        {
+            if (error is not null)
+            {
+                connection.SendError(tag, error);
+                if (_init is { Status: null }) _init.Signal(9);
+                return;
+            }
+
+            if (_state == ShimState.Created) _state = ShimState.Running;
+            connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(_startedAt));
+        });
+    }
+
+    private void Exec(ControlConnection connection, uint tag, ExecMessage message)
+    {
+        if (_state != ShimState.Running || _runtime is null) throw HullException.Conflict("the instance does not run");
+        if (_execs.ContainsKey(message.ExecId)) throw HullException.Exists($"exec {message.ExecId} exists already");
+        var streams = new ProcessStreams(_loop, new NullLog(), _buffer) { HasTerminal = message.Terminal, InputOnce = true };
+        var exec = new ShimProcess(message.ExecId, streams);
+        var pipes = message.Terminal ? null : new StdioPipes(message.OpenInput);
+        _runtime.Exec(message, pipes, (error, started) =>
+        {
+            if (error is not null)
+            {
+                pipes?.Dispose();
+                connection.SendError(tag, error);
+                return;
+            }
+
+            exec.Pid = started.Pid;
+            _execs.Add(exec.ExecId, exec);
+            connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(started.Pid));
+            // Before the pipes are watched: the attachment is to have the first byte.
+            if (message.Streams != 0) connection.BecomeAttachment(streams, message.Streams);
+            Connect(streams, pipes, started, message.Columns, message.Rows);
+            _reaper.Watch(started.Pid, status => OnExit(exec, status));
+        });
+    }
+
+    private static void Connect(ProcessStreams streams, StdioPipes? pipes, StartedProcess started, int columns, int rows)
+    {
+        pipes?.GiveTo(streams);
+        if (started.Terminal is null) return;
+        streams.UseTerminal(started.Terminal);
+        streams.Resize(columns, rows);
+    }
+
+    private void OnExit(ShimProcess process, ExitStatus status)
+    {
+        process.Status = status;
+        process.ExitedAt = ClockCalls.RealTime();
+        // All writers are gone with an init; an exec's children may live on and keep its outputs.
+        if (process.Streams.Drain()) Finish(process);
+        else _loop.After(DrainGrace, () => Finish(process));
+    }
+
+    private void Finish(ShimProcess process)
+    {
+        if (process.Finished) return;
+        process.Streams.Drain();
+        process.Finished = true;
+        if (process.ExecId.Length == 0) FinishInit(process);
+        else Announce(process, outOfMemory: false);
+        process.Streams.Finish();
+        if (process.ExecId.Length == 0) CleanUp();
+    }
+
+    private void FinishInit(ShimProcess init)
+    {
+        // Any process of the instance may have been the victim, as with Docker.
+        var outOfMemory = KilledForMemory();
+        _init!.Streams.FlushLog();
+        WriteExitRecord(init, outOfMemory, durable: false);
+        _state = ShimState.Exited;
+        Announce(init, outOfMemory);
+        // The record is in the kernel's hands, so no kill can lose it; a power failure may until here. The engine need
+        // not wait for the disk: after a power failure the exit code of what ran is the least concern.
+        WriteExitRecord(init, outOfMemory, durable: true);
+    }
+
+    private void Announce(ShimProcess process, bool outOfMemory)
+    {
+        foreach (var connection in _connections.ToArray())
+        {
+            if (!connection.WantsEvents) continue;
+            connection.Send(new FrameWriter(FrameKind.Exited, 0)
+                .Write(process.ExecId).Write(process.Status!.Value.ShellCode).Write(process.ExitedAt).Write(outOfMemory));
+        }
+    }
+
+    private bool KilledForMemory()
+    {
+        if (_create!.OomFile.Length == 0) return false;
+        try
+        {
+            // Both versions of cgroups have a line "oom_kill N" in the file the engine named.
+            var text = Encoding.ASCII.GetString(AtomicFile.Read(_create.OomFile, 4096));
+            var key = text.IndexOf("oom_kill ", StringComparison.Ordinal);
+            return key >= 0 && text[key + 9] != '0';
+        }
+        catch (HullException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>For the engine, which may be dead now: read by <c>ExitRecord</c> there.</summary>
+    private void WriteExitRecord(ShimProcess init, bool outOfMemory, bool durable)
+    {
+        var text = $"{{\"code\":{init.Status!.Value.ShellCode},\"at\":{init.ExitedAt},\"startedAt\":{_startedAt},\"outOfMemory\":{(outOfMemory ? "true" : "false")}}}\n";
+        try
+        {
+            AtomicFile.Write(Path.Combine(_create!.StateDirectory, Wire.ExitRecordName), Encoding.ASCII.GetBytes(text), durable: durable);
+        }
+        catch (HullException)
+        {
+            // The directory is gone with the workload, or the disk is full: whoever is connected is still told.
+        }
+    }
+
+    private void CleanUp()
+    {
+        if (_runtime is null)
+        {
+            _cleaned = true;
+            return;
+        }
+
+        _runtime.Delete(() => _cleaned = true);
+    }
+
+    private static IContainerRuntime RuntimeFactory(CreateMessage create, string directory, Reaper reaper) =>
+        create.Runtime.Length == 0 ? new LibraryRuntime(create) : new OciProgram(create, directory, reaper);
+}

@@ -1,0 +1,208 @@
+using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
+using Hull.Shim.Logging;
+using Hull.Shim.Protocol;
+using Hull.Shim.Runtimes;
+using Hull.Shim.Streams;
+
+namespace Hull.Shim;
+
+/// <summary>
+/// Supervises one instance from its creation to its end, in one thread. What the engine asks comes as frames; what it
+/// must know if it is dead at that moment is on disk before anybody is told.
+/// </summary>
+internal sealed partial class Supervisor : IReady
+{
+    /// <summary>Time that output may still come after a process ended whose outputs others hold open, in milliseconds.</summary>
+    private const int DrainGrace = 200;
+
+    private readonly EventLoop _loop;
+    private readonly Reaper _reaper;
+    private readonly string _directory;
+    private readonly SafeFd _listener;
+    private readonly byte[] _buffer = new byte[32 * 1024];
+    private readonly List<ControlConnection> _connections = [];
+    private readonly Dictionary<string, ShimProcess> _execs = [];
+    private CreateMessage? _create;
+    private IContainerRuntime? _runtime;
+    private ShimProcess? _init;
+    private LogSink? _log;
+    private ShimState _state = ShimState.Empty;
+    private long _startedAt;
+    private bool _cleaned;
+
+    public Supervisor(EventLoop loop, string directory)
+    {
+        (_loop, _directory) = (loop, directory);
+        _reaper = new Reaper(loop);
+        loop.AfterRound = AfterRound;
+        _listener = Listen(directory);
+        loop.Watch(_listener.Value, Waiting.EPOLLIN, this);
+    }
+
+    /// <summary>A connection that exists from the start: the engine's end of the socket pair the shim was born with.</summary>
+    public void Adopt(SafeFd socket)
+    {
+        var connection = new ControlConnection(_loop, this, socket);
+        _connections.Add(connection);
+        connection.Start();
+    }
+
+    public void Forget(ControlConnection connection)
+    {
+        _connections.Remove(connection);
+        // Nobody will ever ask for a container again whose creation nobody waits for.
+        if (_connections.Count == 0 && _state == ShimState.Empty) _loop.Stopped = true;
+    }
+
+    public void OnReady(uint events)
+    {
+        var accepted = SocketCalls.Accept(_listener.Value);
+        if (accepted < 0) return;
+        var socket = new SafeFd((int)accepted);
+        var peer = SocketCalls.GetPeer(socket);
+        if (peer.uid != 0 && peer.uid != ProcessCalls.GetEffectiveUser())
+        {
+            socket.Dispose();
+            return;
+        }
+
+        Adopt(socket);
+    }
+
+    /// <summary>Does what one frame asks; what goes wrong is the answer.</summary>
+    public void Handle(ControlConnection connection, byte[] frame)
+    {
+        var tag = 0u;
+        try
+        {
+            var reader = new FrameReader(frame);
+            tag = reader.Tag;
+            Dispatch(connection, ref reader);
+        }
+        catch (Exception error) when (error is HullException or ArgumentException or InvalidOperationException)
+        {
+            connection.SendError(tag, error);
+        }
+    }
+
+    private void Dispatch(ControlConnection connection, ref FrameReader frame)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.Hello:
+                connection.WantsEvents = true;
+                connection.Send(new FrameWriter(FrameKind.Hello, frame.Tag).Write(Wire.Version));
+                break;
+            case FrameKind.Create:
+                Create(connection, frame.Tag, CreateMessage.Read(ref frame));
+                break;
+            case FrameKind.Start:
+                Start(connection, frame.Tag);
+                break;
+            case FrameKind.Exec:
+                Exec(connection, frame.Tag, ExecMessage.Read(ref frame));
+                break;
+            case FrameKind.Signal:
+                Find(frame.ReadText()).Signal(frame.ReadInt32());
+                connection.Send(new FrameWriter(FrameKind.Ok, frame.Tag));
+                break;
+            case FrameKind.Resize:
+                Find(frame.ReadText()).Streams.Resize(frame.ReadInt32(), frame.ReadInt32());
+                connection.Send(new FrameWriter(FrameKind.Ok, frame.Tag));
+                break;
+            case FrameKind.Attach:
+                Attach(connection, frame.Tag, frame.ReadText(), frame.ReadInt32());
+                break;
+            case FrameKind.Status:
+                connection.Send(Status().WriteTo(new FrameWriter(FrameKind.Status, frame.Tag)));
+                break;
+            case FrameKind.Shutdown:
+                Shutdown(connection, frame.Tag);
+                break;
+            default:
+                throw HullException.Unsupported($"this shim does not know the request {(int)frame.Kind}: it is older than the engine");
+        }
+    }
+
+    private ShimProcess Find(string execId)
+    {
+        if (execId.Length == 0) return _init ?? throw HullException.Conflict("the instance is not created yet");
+        return _execs.TryGetValue(execId, out var exec) ? exec : throw HullException.NotFound($"no exec {execId}");
+    }
+
+    private void Attach(ControlConnection connection, uint tag, string execId, int selection)
+    {
+        var process = Find(execId);
+        connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(process.Streams.HasTerminal));
+        if (process.Finished) connection.Close();
+        else connection.BecomeAttachment(process.Streams, selection);
+    }
+
+    private StatusMessage Status()
+    {
+        var execs = new List<ExecStatus>();
+        foreach (var exec in _execs.Values)
+        {
+            execs.Add(new ExecStatus
+            {
+                Id = exec.ExecId,
+                Pid = exec.Pid,
+                Running = exec.Status is null,
+                ExitCode = exec.Status?.ShellCode ?? 0,
+                ExitedAt = exec.ExitedAt,
+                Terminal = exec.Streams.HasTerminal,
+            });
+        }
+
+        return new StatusMessage
+        {
+            State = _state,
+            Pid = _init?.Pid ?? 0,
+            StartedAt = _startedAt,
+            Terminal = _create?.Terminal ?? false,
+            Execs = [.. execs],
+        };
+    }
+
+    private void Shutdown(ControlConnection connection, uint tag)
+    {
+        connection.Send(new FrameWriter(FrameKind.Ok, tag));
+        if (_init is { Status: null, Pid: > 0 }) _init.Signal(9);
+        else if (_state is ShimState.Empty or ShimState.Created) CleanUp();
+    }
+
+    /// <summary>The shim ends when its container has, is cleaned up, and everything was handed on.</summary>
+    private void AfterRound()
+    {
+        _reaper.Reap();
+        if (!_cleaned) return;
+        if (_init?.Streams.HasAttachments == true) return;
+        foreach (var exec in _execs.Values)
+        {
+            if (exec.Streams.HasAttachments) return;
+        }
+
+        foreach (var connection in _connections)
+        {
+            if (connection.HasPending) return;
+        }
+
+        _loop.Stopped = true;
+    }
+
+    /// <summary>A path socket, for the owner alone: an abstract one could be reached from containers on the host's network (CVE-2020-15257).</summary>
+    private static SafeFd Listen(string directory)
+    {
+        var path = Path.Combine(directory, Wire.SocketName);
+        _ = FileCalls.UnlinkAt(Fcntl.AT_FDCWD, path);
+        var socket = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_STREAM | Sockets.SOCK_NONBLOCK);
+        var mask = ProcessCalls.Umask(0x3F /* 077 */);
+        Check.Result(SocketCalls.Bind(socket.Value, SocketCalls.UnixAddress(path)), $"bind {path}");
+        _ = ProcessCalls.Umask(mask);
+        Check.Result(SocketCalls.Listen(socket.Value, 128), $"listen on {path}");
+        return socket;
+    }
+}
