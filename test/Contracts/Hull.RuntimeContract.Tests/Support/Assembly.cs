@@ -1,0 +1,3 @@
+using Hull.RuntimeContract.Tests;
+
+[assembly: AssemblyFixture(typeof(SharedResources))]
