@@ -1,5 +1,5 @@
 using Hull.Core;
-using Microsoft.Win32.SafeHandles;
+using Hull.Linux.Netlink;
 
 namespace Hull.Network;
 
@@ -16,68 +16,136 @@ namespace Hull.Network;
 /// An operation that throws has left nothing behind. Operations may run in parallel, those on one instance are ordered.
 /// </para>
 /// </summary>
-public sealed class NetworkManager : IAsyncDisposable
+public sealed partial class NetworkManager : IAsyncDisposable
 {
-    /// <summary>Opens the state, makes the predefined networks, puts bridges, firewall table and resolver in place.</summary>
-    public static Task<NetworkManager> OpenAsync(NetworkManagerOptions options, TimeProvider? clock = null,
-        CancellationToken cancellation = default) => throw Missing();
+    private readonly NetworkManagerOptions options;
+    private readonly TimeProvider clock;
+    private readonly NetworkStore store;
+    private readonly HostStack host;
+    private readonly DeviceNames names;
+    private readonly FirewallTable table;
+    private readonly EndpointPlumber plumber;
+    private readonly PortPublisher publisher;
+    private readonly SandboxPool sandboxes;
+    private readonly NameTable nameTable = new();
+    private readonly UpstreamServers upstream;
+    private readonly DnsForwarder forwarder;
+    private readonly DnsResolver resolver;
+    private readonly KeyedLock instanceLocks = new();
+    private readonly SemaphoreSlim networkLock = new(1, 1);
+    private readonly Action<string> log;
 
-    /// <summary>All networks, the predefined ones (bridge, host, none) included.</summary>
-    public IReadOnlyList<NetworkRecord> Networks => throw Missing();
+    /// <summary>Guards the dictionaries and what hangs on them; never held over a system call of the network.</summary>
+    private readonly Lock gate = new();
+    private readonly Dictionary<string, NetworkState> networks = [];
+    private readonly Dictionary<string, InstanceState> instances = [];
+    private FirewallWatch? watch;
+
+    private NetworkManager(NetworkManagerOptions options, TimeProvider clock)
+    {
+        (this.options, this.clock) = (options, clock);
+        log = options.Log ?? (_ => { });
+        names = new DeviceNames(options);
+        store = new NetworkStore(options);
+        host = new HostStack(options.HostNamespacePath);
+        table = new FirewallTable(host, names.Table);
+        plumber = new EndpointPlumber(host, names);
+        publisher = new PortPublisher(host);
+        sandboxes = new SandboxPool(options.ReadySandboxes);
+        upstream = new UpstreamServers(options.HostResolvConf, options.DnsServers);
+        forwarder = new DnsForwarder(host, upstream);
+        resolver = new DnsResolver(nameTable, forwarder);
+    }
+
+    /// <summary>Opens the state, makes the predefined networks, puts bridges, firewall table and resolver in place.</summary>
+    public static async Task<NetworkManager> OpenAsync(NetworkManagerOptions options, TimeProvider? clock = null,
+        CancellationToken cancellation = default)
+    {
+        var manager = new NetworkManager(options, clock ?? TimeProvider.System);
+        try
+        {
+            await manager.RestoreAsync(cancellation);
+            return manager;
+        }
+        catch
+        {
+            await manager.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Six hexadecimal digits in the names of this engine's devices and its table <c>inet hull_ID</c>.</summary>
+    public string EngineId => names.EngineId;
+
+    /// <summary>All networks, the predefined ones (bridge, host, none) included, oldest first.</summary>
+    public IReadOnlyList<NetworkRecord> Networks
+    {
+        get
+        {
+            lock (gate) return [.. networks.Values.Select(n => n.Record).OrderBy(n => n.Created).ThenBy(n => n.Name, StringComparer.Ordinal)];
+        }
+    }
 
     /// <summary>All instance networks.</summary>
-    public IReadOnlyList<InstanceNetwork> Instances => throw Missing();
+    public IReadOnlyList<InstanceNetwork> Instances
+    {
+        get
+        {
+            lock (gate) return [.. instances.Values.Select(i => i.Network)];
+        }
+    }
 
     /// <summary>Finds by name, id or unambiguous id prefix; throws <see cref="ErrorKind.NotFound"/>.</summary>
-    public NetworkRecord GetNetwork(string nameOrId) => throw Missing();
+    public NetworkRecord GetNetwork(string nameOrId)
+    {
+        lock (gate) return Find(nameOrId).Record;
+    }
 
     /// <summary>The endpoints on a network, of running instances.</summary>
-    public IReadOnlyList<Endpoint> EndpointsOf(string nameOrId) => throw Missing();
+    public IReadOnlyList<Endpoint> EndpointsOf(string nameOrId)
+    {
+        lock (gate) return [.. Find(nameOrId).Endpoints.Values];
+    }
 
     /// <summary>The network of an instance, or null while it has none.</summary>
-    public InstanceNetwork? FindInstance(string instanceId) => throw Missing();
-
-    /// <summary>Makes a network. Throws <see cref="ErrorKind.AlreadyExists"/> where the name is taken, <see cref="ErrorKind.InvalidArgument"/> for overlapping or malformed subnets.</summary>
-    public Task<NetworkRecord> CreateNetworkAsync(NetworkSpec spec, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Removes a network. Throws <see cref="ErrorKind.Conflict"/> while endpoints are on it, <see cref="ErrorKind.PermissionDenied"/> for a predefined one.</summary>
-    public Task RemoveNetworkAsync(string nameOrId, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Removes each network without endpoints that <paramref name="filter"/> accepts, predefined ones never; answers those removed.</summary>
-    public Task<IReadOnlyList<NetworkRecord>> PruneNetworksAsync(Func<NetworkRecord, bool> filter, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Makes the sandbox, its endpoints, published ports and files. The instance must have no network yet.</summary>
-    public Task<InstanceNetwork> SetUpAsync(InstanceNetworkSpec spec, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Removes all that <see cref="SetUpAsync"/> and its successors made; nothing happens where there is nothing.</summary>
-    public Task TearDownAsync(string instanceId, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Attaches a running instance to one more network.</summary>
-    public Task<Endpoint> ConnectAsync(string instanceId, EndpointSpec spec, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Takes a running instance off a network; the default route and published ports move to what remains.</summary>
-    public Task DisconnectAsync(string instanceId, string network, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Replaces the published ports of a running instance in one transaction; ports in both lists keep their connections.</summary>
-    public Task<IReadOnlyList<PublishedPort>> PublishAsync(string instanceId, IReadOnlyList<PortMapping> ports, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Gives the instance another name: its DNS name and hosts files follow.</summary>
-    public Task RenameAsync(string instanceId, string name, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Bounds the bandwidth of a running instance on one network, or on all where <paramref name="network"/> is null.</summary>
-    public Task SetLimitsAsync(string instanceId, string? network, BandwidthLimits limits, CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>Opens a queue of the endpoint's tap (tun(4), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR) to hand to a monitor.</summary>
-    public SafeFileHandle OpenTap(string instanceId, string network) => throw Missing();
-
-    /// <summary>Compares bridges, veths, taps, addresses, nft elements and namespaces with the state; empty means they agree.</summary>
-    public Task<IReadOnlyList<AuditFinding>> AuditAsync(CancellationToken cancellation = default) => throw Missing();
-
-    /// <summary>What on this host helps or hinders Hull's networks: forwarding, other firewalls, br_netfilter, address clashes.</summary>
-    public Task<IReadOnlyList<NetworkDiagnosis>> DiagnoseAsync(CancellationToken cancellation = default) => throw Missing();
+    public InstanceNetwork? FindInstance(string instanceId)
+    {
+        lock (gate) return instances.GetValueOrDefault(instanceId)?.Network;
+    }
 
     /// <summary>Closes sockets and threads. Networks, endpoints and firewall stay as they are.</summary>
-    public ValueTask DisposeAsync() => throw Missing();
+    public async ValueTask DisposeAsync()
+    {
+        watch?.Dispose();
+        List<DnsListener> listeners;
+        lock (gate)
+        {
+            listeners = [.. networks.Values.Select(n => n.Resolver).OfType<DnsListener>()];
+            foreach (var held in instances.Values.SelectMany(i => i.Ports)) held.Socket?.Dispose();
+        }
 
-    private static HullException Missing() => HullException.Unsupported("networks are not built yet");
+        foreach (var listener in listeners) await listener.DisposeAsync();
+        sandboxes.Dispose();
+        forwarder.Dispose();
+        host.Dispose();
+        networkLock.Dispose();
+    }
+
+    /// <summary>Call under the lock.</summary>
+    private NetworkState Find(string nameOrId)
+    {
+        if (networks.TryGetValue(nameOrId, out var byId)) return byId;
+        if (networks.Values.FirstOrDefault(n => n.Record.Name == nameOrId) is { } byName) return byName;
+        var byPrefix = nameOrId.Length == 0 ? [] : networks.Values.Where(n => n.Record.Id.StartsWith(nameOrId, StringComparison.Ordinal)).Take(2).ToList();
+        return byPrefix.Count switch
+        {
+            1 => byPrefix[0],
+            0 => throw HullException.NotFound($"no network '{nameOrId}'"),
+            _ => throw HullException.Invalid($"network id '{nameOrId}' is ambiguous: give more digits"),
+        };
+    }
+
+    /// <summary>Call under the lock.</summary>
+    private InstanceState FindInstanceState(string id) =>
+        instances.GetValueOrDefault(id) ?? throw HullException.NotFound($"instance '{RandomId.Short(id)}' has no network: it is not running");
 }

@@ -93,6 +93,9 @@ public sealed record NetworkRecord
     /// <summary>The bridge's device name; null for other drivers.</summary>
     public string? BridgeName { get; init; }
 
+    /// <summary>Whether the bridge was there before: it is used, and left in place when the network goes.</summary>
+    public bool ForeignBridge { get; init; }
+
     /// <summary>MTU in bytes.</summary>
     public int Mtu { get; init; } = 1500;
 
@@ -101,6 +104,9 @@ public sealed record NetworkRecord
 
     public string Name => Spec.Name;
 
-    /// <summary>Whether instances on it find each other by name. The default bridge has none, as with Docker.</summary>
-    public bool HasNames => Spec.Driver is NetworkDriver.Bridge or NetworkDriver.Macvlan or NetworkDriver.Ipvlan && !Predefined;
+    /// <summary>
+    /// Whether instances on it find each other by name. The default bridge has none, as with Docker; macvlan and ipvlan
+    /// have none, because the host, where the resolver is, cannot be reached from them.
+    /// </summary>
+    public bool HasNames => Spec.Driver == NetworkDriver.Bridge && !Predefined;
 }
