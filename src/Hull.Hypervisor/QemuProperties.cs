@@ -28,6 +28,13 @@ public sealed class QemuProperties : IEquatable<QemuProperties>
 
     public QemuProperties AddOptional(string key, bool? value) => value is null ? this : Append(key, value.Value);
 
+    /// <summary>Adds every member of another set.</summary>
+    public QemuProperties AddAll(QemuProperties other)
+    {
+        _items.AddRange(other._items);
+        return this;
+    }
+
     /// <summary>The names of the members, for checks against the schema.</summary>
     public IEnumerable<string> Names => _items.Select(item => item.Key);
 

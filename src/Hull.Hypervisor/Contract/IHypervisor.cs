@@ -1,3 +1,8 @@
+using System.Net.Sockets;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
+
 namespace Hull.Hypervisor;
 
 /// <summary>
@@ -21,9 +26,38 @@ public interface IHypervisor
 }
 
 /// <summary>How a monitor process is started.</summary>
+/// <param name="Descriptors">Descriptors the monitor inherits under the numbers that the config names.</param>
 /// <param name="LogPath">File that takes what the monitor prints; null discards it.</param>
-/// <param name="Descriptors">Descriptors the monitor inherits under the same numbers the config names.</param>
-public sealed record LaunchOptions(string? LogPath = null, IReadOnlyList<int>? Descriptors = null);
+public sealed record LaunchOptions(DescriptorTable? Descriptors = null, string? LogPath = null);
+
+/// <summary>Descriptors for a monitor process. It is created first, so that a config can name their numbers there.</summary>
+public sealed class DescriptorTable : IDisposable
+{
+    private readonly List<SafeFd> _descriptors = [];
+
+    /// <summary>The descriptors in the order of their numbers, which begin at 3.</summary>
+    public IReadOnlyList<SafeFd> Descriptors => _descriptors;
+
+    /// <summary>Takes ownership of a descriptor and answers its number in the monitor process.</summary>
+    public int Add(SafeFd descriptor)
+    {
+        _descriptors.Add(descriptor);
+        return 2 + _descriptors.Count;
+    }
+
+    /// <summary>Adds one end of a new stream socket pair and answers its number and, as a stream, the other end.</summary>
+    public (int Number, Stream Stream) AddSocket()
+    {
+        var (near, far) = SocketCalls.CreatePair(Sockets.SOCK_STREAM);
+        return (Add(far), new NetworkStream(new Socket(new SafeSocketHandle(near.Release(), ownsHandle: true)), ownsSocket: true));
+    }
+
+    public void Dispose()
+    {
+        foreach (var descriptor in _descriptors) descriptor.Dispose();
+        _descriptors.Clear();
+    }
+}
 
 /// <summary>A machine and its monitor. Safe for use from several threads; operations run one after the other.</summary>
 public interface IVirtualMachine : IAsyncDisposable

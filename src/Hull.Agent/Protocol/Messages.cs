@@ -1,0 +1,220 @@
+namespace Hull.Agent.Protocol;
+
+/// <summary>Answer to <see cref="AgentOperation.Hello"/>.</summary>
+/// <param name="ProtocolVersion">Must equal <see cref="Current"/>: host and guest are built together.</param>
+/// <param name="KernelRelease">As uname(2) has it.</param>
+public sealed record HelloReply(uint ProtocolVersion, string KernelRelease)
+{
+    public const uint Current = 1;
+
+    public void Write(WireWriter writer) => writer.U32(ProtocolVersion).Text(KernelRelease);
+
+    public static HelloReply Read(WireReader reader) => new(reader.U32(), reader.Text());
+}
+
+/// <summary>
+/// The release gate. Clones of one template share everything, random numbers to come included; this makes one
+/// machine of its own of each.
+/// </summary>
+/// <param name="Entropy">At least 32 fresh random bytes of the host.</param>
+/// <param name="UnixNanoseconds">The time now.</param>
+/// <param name="MachineId">32 hexadecimal digits, machine-id(5).</param>
+/// <param name="KeepStreams">False for a clone, whose streams belonged to the machine it was cloned from.</param>
+public sealed record ReleaseRequest(byte[] Entropy, long UnixNanoseconds, string HostName, string MachineId,
+    NetworkSetup Network, bool KeepStreams = false)
+{
+    public void Write(WireWriter writer)
+    {
+        writer.Bytes(Entropy).I64(UnixNanoseconds).Text(HostName).Text(MachineId).Flag(KeepStreams);
+        Network.Write(writer);
+    }
+
+    public static ReleaseRequest Read(WireReader reader)
+    {
+        var (entropy, time, host, machine, keep) = (reader.Bytes(), reader.I64(), reader.Text(), reader.Text(), reader.Flag());
+        return new ReleaseRequest(entropy, time, host, machine, NetworkSetup.Read(reader), keep);
+    }
+}
+
+/// <summary>The whole network of the guest.</summary>
+public sealed record NetworkSetup(IReadOnlyList<InterfaceSetup> Interfaces, IReadOnlyList<RouteSetup> Routes)
+{
+    public static NetworkSetup None { get; } = new([], []);
+
+    public void Write(WireWriter writer) => writer
+        .List(Interfaces, static (w, i) => i.Write(w))
+        .List(Routes, static (w, r) => r.Write(w));
+
+    public static NetworkSetup Read(WireReader reader) =>
+        new(reader.List(InterfaceSetup.Read), reader.List(RouteSetup.Read));
+}
+
+/// <param name="Device">Position among the NICs of the machine, from 0, in the order they were attached.</param>
+/// <param name="Name">Name to give it, such as <c>eth0</c>.</param>
+/// <param name="Addresses">In CIDR form.</param>
+/// <param name="Mtu">Bytes; 0 leaves the device's own.</param>
+public sealed record InterfaceSetup(uint Device, string Name, string MacAddress, IReadOnlyList<string> Addresses, uint Mtu)
+{
+    public void Write(WireWriter writer) => writer.U32(Device).Text(Name).Text(MacAddress).Texts(Addresses).U32(Mtu);
+
+    public static InterfaceSetup Read(WireReader reader) =>
+        new(reader.U32(), reader.Text(), reader.Text(), reader.Texts(), reader.U32());
+}
+
+/// <param name="Destination">In CIDR form, <c>0.0.0.0/0</c> or <c>::/0</c> for the default route.</param>
+/// <param name="Gateway">Empty where the destination is on the link.</param>
+public sealed record RouteSetup(string Interface, string Destination, string Gateway)
+{
+    public void Write(WireWriter writer) => writer.Text(Interface).Text(Destination).Text(Gateway);
+
+    public static RouteSetup Read(WireReader reader) => new(reader.Text(), reader.Text(), reader.Text());
+}
+
+/// <summary>A part of a disk that holds one file system image.</summary>
+/// <param name="Offset">Bytes from the start of the disk; a multiple of 512.</param>
+public sealed record DiskExtent(long Offset, long Length)
+{
+    public void Write(WireWriter writer) => writer.I64(Offset).I64(Length);
+
+    public static DiskExtent Read(WireReader reader) => new(reader.I64(), reader.I64());
+}
+
+/// <summary>How the root of a container is put together.</summary>
+/// <param name="LayersDisk">Serial number of the disk that holds the layers.</param>
+/// <param name="Layers">One erofs image per layer, lowest first.</param>
+/// <param name="WritableDisk">Serial number of the ext4 disk for what is written; empty means memory.</param>
+public sealed record RootLayout(string LayersDisk, IReadOnlyList<DiskExtent> Layers, string WritableDisk)
+{
+    public void Write(WireWriter writer) =>
+        writer.Text(LayersDisk).List(Layers, static (w, l) => l.Write(w)).Text(WritableDisk);
+
+    public static RootLayout Read(WireReader reader) => new(reader.Text(), reader.List(DiskExtent.Read), reader.Text());
+}
+
+/// <summary>A disk to mount in a container.</summary>
+/// <param name="Disk">Serial number.</param>
+public sealed record VolumeMount(string Disk, string FileSystem, string Target, bool ReadOnly)
+{
+    public void Write(WireWriter writer) => writer.Text(Disk).Text(FileSystem).Text(Target).Flag(ReadOnly);
+
+    public static VolumeMount Read(WireReader reader) => new(reader.Text(), reader.Text(), reader.Text(), reader.Flag());
+}
+
+/// <summary>A file that appears in a container under a path, beside its layers: hosts, resolv.conf, secrets.</summary>
+public sealed record InjectedFile(string Target, byte[] Content, uint Mode, bool ReadOnly)
+{
+    public void Write(WireWriter writer) => writer.Text(Target).Bytes(Content).U32(Mode).Flag(ReadOnly);
+
+    public static InjectedFile Read(WireReader reader) => new(reader.Text(), reader.Bytes(), reader.U32(), reader.Flag());
+}
+
+/// <summary>Streams of a process; 0 means it has none. With a terminal, <see cref="Output"/> is all there is.</summary>
+public sealed record StreamIds(uint Input, uint Output, uint Error)
+{
+    public void Write(WireWriter writer) => writer.U32(Input).U32(Output).U32(Error);
+
+    public static StreamIds Read(WireReader reader) => new(reader.U32(), reader.U32(), reader.U32());
+}
+
+/// <summary>Builds a container up to the step before its program runs.</summary>
+/// <param name="Spec">The OCI runtime spec, JSON; its root path and bind sources are the agent's affair.</param>
+public sealed record CreateContainerRequest(string Id, byte[] Spec, RootLayout Root, IReadOnlyList<VolumeMount> Volumes,
+    IReadOnlyList<InjectedFile> Files, StreamIds Streams, uint Columns, uint Rows)
+{
+    public void Write(WireWriter writer)
+    {
+        writer.Text(Id).Bytes(Spec);
+        Root.Write(writer);
+        writer.List(Volumes, static (w, v) => v.Write(w)).List(Files, static (w, f) => f.Write(w));
+        Streams.Write(writer);
+        writer.U32(Columns).U32(Rows);
+    }
+
+    public static CreateContainerRequest Read(WireReader reader) => new(reader.Text(), reader.Bytes(), RootLayout.Read(reader),
+        reader.List(VolumeMount.Read), reader.List(InjectedFile.Read), StreamIds.Read(reader), reader.U32(), reader.U32());
+}
+
+/// <summary>Starts a further process.</summary>
+/// <param name="Process">The OCI runtime spec's <c>process</c> object, JSON.</param>
+/// <param name="User">User as written, to be looked up in the root; empty where <paramref name="Process"/> has it.</param>
+public sealed record ExecRequest(string Id, string ExecId, byte[] Process, string User, StreamIds Streams,
+    uint Columns, uint Rows)
+{
+    public void Write(WireWriter writer)
+    {
+        writer.Text(Id).Text(ExecId).Bytes(Process).Text(User);
+        Streams.Write(writer);
+        writer.U32(Columns).U32(Rows);
+    }
+
+    public static ExecRequest Read(WireReader reader) => new(reader.Text(), reader.Text(), reader.Bytes(), reader.Text(),
+        StreamIds.Read(reader), reader.U32(), reader.U32());
+}
+
+/// <summary>A container, or an exec of it where <paramref name="ExecId"/> is not empty.</summary>
+public sealed record ProcessTarget(string Id, string ExecId)
+{
+    public void Write(WireWriter writer) => writer.Text(Id).Text(ExecId);
+
+    public static ProcessTarget Read(WireReader reader) => new(reader.Text(), reader.Text());
+}
+
+public sealed record SignalRequest(ProcessTarget Target, uint Signal, bool EveryProcess)
+{
+    public void Write(WireWriter writer)
+    {
+        Target.Write(writer);
+        writer.U32(Signal).Flag(EveryProcess);
+    }
+
+    public static SignalRequest Read(WireReader reader) => new(ProcessTarget.Read(reader), reader.U32(), reader.Flag());
+}
+
+public sealed record ResizeRequest(ProcessTarget Target, uint Columns, uint Rows)
+{
+    public void Write(WireWriter writer)
+    {
+        Target.Write(writer);
+        writer.U32(Columns).U32(Rows);
+    }
+
+    public static ResizeRequest Read(WireReader reader) => new(ProcessTarget.Read(reader), reader.U32(), reader.U32());
+}
+
+/// <summary>The event that a process has ended.</summary>
+/// <param name="ExitCode">Exit code, or 128 plus the signal.</param>
+public sealed record ProcessExit(ProcessTarget Target, uint ExitCode, long UnixNanoseconds, bool OutOfMemory)
+{
+    public void Write(WireWriter writer)
+    {
+        Target.Write(writer);
+        writer.U32(ExitCode).I64(UnixNanoseconds).Flag(OutOfMemory);
+    }
+
+    public static ProcessExit Read(WireReader reader) =>
+        new(ProcessTarget.Read(reader), reader.U32(), reader.I64(), reader.Flag());
+}
+
+/// <summary>Usage as the guest's kernel counts it, in bytes and nanoseconds.</summary>
+public sealed record StatisticsReply(long CpuNanoseconds, long CpuUserNanoseconds, long CpuSystemNanoseconds,
+    long MemoryBytes, long MemoryLimitBytes, long Processes, long GuestFreeBytes,
+    IReadOnlyList<KeyValuePair<string, long>> MemoryDetails, IReadOnlyList<InterfaceCounters> Interfaces)
+{
+    public void Write(WireWriter writer) => writer.I64(CpuNanoseconds).I64(CpuUserNanoseconds).I64(CpuSystemNanoseconds)
+        .I64(MemoryBytes).I64(MemoryLimitBytes).I64(Processes).I64(GuestFreeBytes)
+        .List(MemoryDetails, static (w, d) => w.Text(d.Key).I64(d.Value))
+        .List(Interfaces, static (w, i) => i.Write(w));
+
+    public static StatisticsReply Read(WireReader reader) => new(reader.I64(), reader.I64(), reader.I64(), reader.I64(),
+        reader.I64(), reader.I64(), reader.I64(), reader.List(static r => KeyValuePair.Create(r.Text(), r.I64())),
+        reader.List(InterfaceCounters.Read));
+}
+
+public sealed record InterfaceCounters(string Name, long ReceivedBytes, long ReceivedPackets, long SentBytes, long SentPackets)
+{
+    public void Write(WireWriter writer) =>
+        writer.Text(Name).I64(ReceivedBytes).I64(ReceivedPackets).I64(SentBytes).I64(SentPackets);
+
+    public static InterfaceCounters Read(WireReader reader) =>
+        new(reader.Text(), reader.I64(), reader.I64(), reader.I64(), reader.I64());
+}

@@ -1,0 +1,88 @@
+using Hull.Hypervisor.Qmp;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
+
+namespace Hull.Hypervisor.Qemu;
+
+/// <summary>Runs machines with QEMU, one monitor process each, spoken to over QMP on an inherited socket.</summary>
+public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorChoice accelerator) : IHypervisor
+{
+    public HypervisorCapabilities Capabilities { get; } = QemuFeatures.Of(installation, accelerator);
+
+    public QemuInstallation Installation => installation;
+
+    public AcceleratorChoice Accelerator => accelerator;
+
+    /// <summary>Finds QEMU for an architecture and chooses the accelerator; see <see cref="AcceleratorProbe"/>.</summary>
+    public static async Task<QemuHypervisor> DetectAsync(string architecture, string? cacheDirectory,
+        CancellationToken cancellationToken = default)
+    {
+        var installation = await QemuInstallation.FindAsync(architecture, cancellationToken).ConfigureAwait(false);
+        var accelerator = await AcceleratorProbe.ChooseAsync(installation, cacheDirectory, cancellationToken).ConfigureAwait(false);
+        return new QemuHypervisor(installation, accelerator);
+    }
+
+    public async Task<IVirtualMachine> LaunchAsync(VirtualMachineConfig config, LaunchOptions options,
+        CancellationToken cancellationToken = default) =>
+        await LaunchQemuAsync(config, options, cancellationToken).ConfigureAwait(false);
+
+    /// <summary><see cref="LaunchAsync"/> with QEMU's own type, for callers that need the monitor.</summary>
+    public async Task<QemuMachine> LaunchQemuAsync(VirtualMachineConfig config, LaunchOptions options,
+        CancellationToken cancellationToken = default)
+    {
+        using var descriptors = options.Descriptors ?? new DescriptorTable();
+        var (monitorNumber, monitor) = descriptors.AddSocket();
+        ChildProcess? process = null;
+        try
+        {
+            using var log = options.LogPath is null ? null : OpenLog(options.LogPath);
+            process = ChildProcess.Start(new ChildProcessOptions(installation.Program,
+                QemuCommandLine.Build(config, accelerator.Name, new DescriptorChannel(monitorNumber)))
+            {
+                Stdout = log,
+                Stderr = log,
+                ExtraDescriptors = descriptors.Descriptors,
+                NewSession = true,
+            });
+            // The far ends must be open in the monitor alone, or its end would never be seen on the near ones.
+            descriptors.Dispose();
+            var qmp = await ConnectAsync(process, monitor, options.LogPath, cancellationToken).ConfigureAwait(false);
+            return new QemuMachine(config, process, qmp, Capabilities);
+        }
+        catch
+        {
+            process?.Kill(9);
+            process?.Wait();
+            process?.Dispose();
+            await monitor.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private static async Task<QmpClient> ConnectAsync(ChildProcess process, Stream monitor, string? logPath,
+        CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await QmpClient.ConnectAsync(monitor, cancellationToken: cancellationToken).ConfigureAwait(false);
+        }
+        catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
+        {
+            var said = logPath is not null && File.Exists(logPath) ? LastLine(logPath) : "";
+            var status = process.TryWait(1000);
+            throw new HullException(ErrorKind.Internal,
+                $"qemu ended before its monitor answered ({status?.ToString() ?? "still ending"}){(said.Length > 0 ? ": " + said : "")}", cause);
+        }
+    }
+
+    private static string LastLine(string path)
+    {
+        var text = File.ReadAllText(path).Trim();
+        return text[(text.LastIndexOf('\n') + 1)..];
+    }
+
+    private static SafeFd OpenLog(string path) => Check.Descriptor(
+        FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND, 0x180), $"open {path}");
+}

@@ -1,0 +1,167 @@
+using Hull.Hypervisor.Qmp;
+
+namespace Hull.Hypervisor.Qemu;
+
+public sealed partial class QemuMachine
+{
+    private static readonly TimeSpan UnplugTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly Dictionary<string, int> _generations = [];
+    private readonly Dictionary<string, string> _slots = [];
+
+    public Task ExchangeDiskAsync(string diskId, DiskBackend backend, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(async () =>
+        {
+            var generation = _generations.GetValueOrDefault(diskId);
+            var next = QemuDevices.NodeName(diskId, generation + 1);
+            await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(next, backend)), cancellationToken).ConfigureAwait(false);
+            try
+            {
+                await RunAsync(QmpCommands.QomSet("/machine/peripheral/" + diskId, "drive", next), cancellationToken).ConfigureAwait(false);
+            }
+            catch
+            {
+                await RunAsync(QmpCommands.BlockdevDelete(next), CancellationToken.None).ConfigureAwait(false);
+                throw;
+            }
+
+            _generations[diskId] = generation + 1;
+            await RunAsync(QmpCommands.BlockdevDelete(QemuDevices.NodeName(diskId, generation)), cancellationToken).ConfigureAwait(false);
+        }, cancellationToken);
+
+    public Task AttachDiskAsync(DiskConfig disk, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        _capabilities.Demand(HypervisorFeature.HotplugDisk);
+        var node = QemuDevices.NodeName(disk.Id);
+        var slot = disk.Bus == DiskBus.Virtio ? TakeSlot(disk.Id) : null;
+        await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(node, disk.Backend)), cancellationToken).ConfigureAwait(false);
+        await PlugAsync(disk.Id, QemuDevices.Disk(disk, node, slot), QmpCommands.BlockdevDelete(node), cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    public Task AttachNicAsync(NicConfig nic, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        _capabilities.Demand(HypervisorFeature.HotplugNic);
+        var slot = TakeSlot(nic.Id);
+        await RunAsync(QmpCommands.NetdevAdd(QemuDevices.Netdev(nic)), cancellationToken).ConfigureAwait(false);
+        await PlugAsync(nic.Id, QemuDevices.Nic(nic, slot), QmpCommands.NetdevDelete("net-" + nic.Id), cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    /// <summary>Unplugs a device that was attached, or a disk or NIC of the start whose guest gives it up.</summary>
+    public Task DetachAsync(string deviceId, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        using var events = Qmp.Subscribe();
+        await RunAsync(QmpCommands.DeviceDelete(deviceId), cancellationToken).ConfigureAwait(false);
+        await events.WaitAsync(
+            occurrence => occurrence.Name == "DEVICE_DELETED" && occurrence.Data.TryGetProperty("device", out var device) &&
+                device.GetString() == deviceId,
+            UnplugTimeout, cancellationToken).ConfigureAwait(false);
+        _slots.Remove(deviceId);
+        await DropBackendsAsync(deviceId, cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    public Task SetProcessorsAsync(int count, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        _capabilities.Demand(HypervisorFeature.HotplugProcessor);
+        if (count < 1 || count > Math.Max(Config.Processors, Config.MaximumProcessors))
+            throw HullException.Invalid($"machine {Config.Id} can have 1 to {Math.Max(Config.Processors, Config.MaximumProcessors)} processors, not {count}");
+        var slots = await RunAsync(QmpCommands.QueryHotpluggableProcessors(), cancellationToken).ConfigureAwait(false);
+        var present = slots.Count(slot => slot.OccupiedBy is not null);
+        if (count < present)
+            throw HullException.Unsupported($"machine {Config.Id} cannot give up processors while it runs: stop it first");
+        foreach (var slot in slots.Where(slot => slot.OccupiedBy is null).Reverse().Take(count - present).ToList())
+        {
+            var device = new QemuProperties().Add("driver", slot.Type).Add("id", $"cpu{present++}");
+            await RunAsync(QmpCommands.DeviceAdd(device.AddAll(slot.Position)), cancellationToken).ConfigureAwait(false);
+        }
+    }, cancellationToken);
+
+    public Task SetMemoryAsync(long bytes, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        var (start, plugged) = await RunAsync(QmpCommands.QueryMemorySize(), cancellationToken).ConfigureAwait(false);
+        if (bytes > start + plugged)
+        {
+            _capabilities.Demand(HypervisorFeature.HotplugMemory);
+            if (bytes > Config.MaximumMemoryBytes)
+                throw HullException.Invalid($"machine {Config.Id} can have at most {Config.MaximumMemoryBytes} bytes of memory, not {bytes}");
+            const long granularity = 128L << 20; // a memory block of x86-64 Linux
+            var missing = (bytes - start - plugged + granularity - 1) / granularity * granularity;
+            var id = $"dimm{plugged >> 20}";
+            await RunAsync(QmpCommands.ObjectAdd(new QemuProperties().Add("qom-type", "memory-backend-ram")
+                .Add("id", "mem-" + id).Add("size", missing)), cancellationToken).ConfigureAwait(false);
+            await PlugAsync(id, new QemuProperties().Add("driver", "pc-dimm").Add("id", id).Add("memdev", "mem-" + id),
+                QmpCommands.ObjectDelete("mem-" + id), cancellationToken).ConfigureAwait(false);
+        }
+
+        if (Config.Balloon) await RunAsync(QmpCommands.Balloon(bytes), cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    public async Task<MachineStatistics> QueryStatisticsAsync(CancellationToken cancellationToken = default)
+    {
+        var blocks = await RunAsync(QmpCommands.QueryBlockStatistics(), cancellationToken).ConfigureAwait(false);
+        long? balloon = Config.Balloon ? await RunAsync(QmpCommands.QueryBalloon(), cancellationToken).ConfigureAwait(false) : null;
+        return new MachineStatistics([.. blocks.Select(block => new DiskStatistics(DiskIdOf(block.Device), block.ReadBytes,
+            block.WrittenBytes, block.Reads, block.Writes))], balloon);
+    }
+
+    public async Task ScreenshotAsync(string path, CancellationToken cancellationToken = default)
+    {
+        if (Config.VncSocket is null) throw HullException.Unsupported($"machine {Config.Id} has no screen");
+        await RunAsync(QmpCommands.ScreenDump(path, "png"), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The node that now holds a disk's bytes.</summary>
+    public string NodeOf(string diskId) => QemuDevices.NodeName(diskId, _generations.GetValueOrDefault(diskId));
+
+    // A device's path is /machine/peripheral/<id>/virtio-backend for virtio disks, without the tail for others.
+    private static string DiskIdOf(string path)
+    {
+        const string prefix = "/machine/peripheral/";
+        return path.StartsWith(prefix, StringComparison.Ordinal) ? path[prefix.Length..].Split('/')[0] : path;
+    }
+
+    private string TakeSlot(string deviceId)
+    {
+        for (var slot = 0; slot < Config.HotplugSlots; slot++)
+        {
+            var name = QemuDevices.SlotName(slot);
+            if (_slots.ContainsValue(name)) continue;
+            _slots[deviceId] = name;
+            return name;
+        }
+
+        throw new HullException(ErrorKind.ResourceExhausted,
+            $"machine {Config.Id} has no free slot: all {Config.HotplugSlots} are taken");
+    }
+
+    private async Task PlugAsync(string id, QemuProperties device, QmpCommand<QmpVoid> undo, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await RunAsync(QmpCommands.DeviceAdd(device), cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            _slots.Remove(id);
+            await RunAsync(undo, CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private async Task DropBackendsAsync(string deviceId, CancellationToken cancellationToken)
+    {
+        foreach (var drop in (QmpCommand<QmpVoid>[])[QmpCommands.BlockdevDelete(NodeOf(deviceId)), QmpCommands.NetdevDelete("net-" + deviceId)])
+        {
+            try
+            {
+                await RunAsync(drop, cancellationToken).ConfigureAwait(false);
+            }
+            catch (HullException cause) when (cause.Kind is ErrorKind.Internal or ErrorKind.NotFound)
+            {
+                // A device has one of the two backends.
+            }
+        }
+    }
+
+    private Task<T> RunAsync<T>(QmpCommand<T> command, CancellationToken cancellationToken) =>
+        Qmp.ExecuteAsync(command, cancellationToken: cancellationToken);
+}

@@ -1,0 +1,109 @@
+using System.Net.Sockets;
+using Hull.Hypervisor.Qmp;
+
+namespace Hull.Hypervisor.Qemu;
+
+public sealed partial class QemuMachine
+{
+    /// <summary>Writing RAM to a slow disk takes as long as it takes; a stuck monitor is found by its other answers.</summary>
+    private static readonly TimeSpan StateTimeout = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// The state goes through a unix socket beside the file and is written by this process: the monitor, which may
+    /// run in a jail, needs no right to create files.
+    /// </summary>
+    public Task SaveStateAsync(string path, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        await PrepareMigrationAsync(cancellationToken).ConfigureAwait(false);
+        var socketPath = Path.Combine(Path.GetTempPath(), "hull-" + RandomId.New()[..16]);
+        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        listener.Bind(new UnixDomainSocketEndPoint(socketPath));
+        try
+        {
+            listener.Listen(1);
+            var receiving = ReceiveStateAsync(listener, path, cancellationToken);
+            await Qmp.ExecuteAsync(QmpCommands.Migrate("unix:" + socketPath), cancellationToken: cancellationToken).ConfigureAwait(false);
+            await WaitForMigrationAsync("save the state", cancellationToken).ConfigureAwait(false);
+            await receiving.ConfigureAwait(false);
+        }
+        finally
+        {
+            File.Delete(socketPath);
+        }
+    }, cancellationToken);
+
+    public Task LoadStateAsync(string path, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        await PrepareMigrationAsync(cancellationToken).ConfigureAwait(false);
+        await using var state = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 0);
+        await SendStateAsync(state, cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    /// <summary>Loads a state from an inherited descriptor, by the number it has in the monitor process.</summary>
+    public Task LoadStateAsync(int descriptor, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        await PrepareMigrationAsync(cancellationToken).ConfigureAwait(false);
+        await LoadFromAsync($"fd:{descriptor}", cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    private async Task SendStateAsync(FileStream state, CancellationToken cancellationToken)
+    {
+        var socketPath = Path.Combine(Path.GetTempPath(), "hull-" + RandomId.New()[..16]);
+        try
+        {
+            using var events = Qmp.Subscribe();
+            await Qmp.ExecuteAsync(QmpCommands.MigrateIncoming("unix:" + socketPath), cancellationToken: cancellationToken).ConfigureAwait(false);
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellationToken).ConfigureAwait(false);
+            await using (var stream = new NetworkStream(socket, ownsSocket: false))
+                await state.CopyToAsync(stream, 1 << 20, cancellationToken).ConfigureAwait(false);
+            await WaitForMigrationAsync("load the state", cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            File.Delete(socketPath);
+        }
+    }
+
+    private async Task LoadFromAsync(string uri, CancellationToken cancellationToken)
+    {
+        await Qmp.ExecuteAsync(QmpCommands.MigrateIncoming(uri), cancellationToken: cancellationToken).ConfigureAwait(false);
+        await WaitForMigrationAsync("load the state", cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task PrepareMigrationAsync(CancellationToken cancellationToken)
+    {
+        if (Config.SharedDirectories.Count > 0)
+            throw HullException.Unsupported($"machine {Config.Id} shares a host directory, so its state cannot be saved");
+        if (Config.Memory is FileMemory)
+        {
+            await Qmp.ExecuteAsync(QmpCommands.MigrateSetCapability("x-ignore-shared", true),
+                cancellationToken: cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task WaitForMigrationAsync(string what, CancellationToken cancellationToken)
+    {
+        // The MIGRATION event must be asked for by another capability, and a state of a few hundred KiB takes a few
+        // milliseconds: asking again soon, then ever more rarely, costs less.
+        var started = Environment.TickCount64;
+        for (var delay = 1; ; delay = Math.Min(delay * 2, 50))
+        {
+            var status = await Qmp.ExecuteAsync(QmpCommands.QueryMigrate(), cancellationToken: cancellationToken).ConfigureAwait(false);
+            if (status.Completed) return;
+            if (status.Failed) throw HullException.Internal($"qemu could not {what} of machine {Config.Id}: {status.Error ?? status.Status}");
+            if (Environment.TickCount64 - started > StateTimeout.TotalMilliseconds)
+                throw new HullException(ErrorKind.Timeout, $"qemu did not {what} of machine {Config.Id} in time");
+            await Task.Delay(delay, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task ReceiveStateAsync(Socket listener, string path, CancellationToken cancellationToken)
+    {
+        using var connection = await listener.AcceptAsync(cancellationToken).ConfigureAwait(false);
+        await using var input = new NetworkStream(connection, ownsSocket: false);
+        await using var output = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, 0);
+        await input.CopyToAsync(output, 1 << 20, cancellationToken).ConfigureAwait(false);
+        output.Flush(flushToDisk: true);
+    }
+}
