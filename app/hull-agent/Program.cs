@@ -1,1 +1,1 @@
-return 0;
+return Hull.Agent.Guest.AgentProgram.Run(args);

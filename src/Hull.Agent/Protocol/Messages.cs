@@ -7,7 +7,7 @@ public sealed record HelloReply(uint ProtocolVersion, string KernelRelease)
 {
     public const uint Current = 1;
 
-    public void Write(WireWriter writer) => writer.U32(ProtocolVersion).Text(KernelRelease);
+    public WireWriter Write(WireWriter writer) => writer.U32(ProtocolVersion).Text(KernelRelease);
 
     public static HelloReply Read(WireReader reader) => new(reader.U32(), reader.Text());
 }
@@ -23,10 +23,10 @@ public sealed record HelloReply(uint ProtocolVersion, string KernelRelease)
 public sealed record ReleaseRequest(byte[] Entropy, long UnixNanoseconds, string HostName, string MachineId,
     NetworkSetup Network, bool KeepStreams = false)
 {
-    public void Write(WireWriter writer)
+    public WireWriter Write(WireWriter writer)
     {
         writer.Bytes(Entropy).I64(UnixNanoseconds).Text(HostName).Text(MachineId).Flag(KeepStreams);
-        Network.Write(writer);
+        return Network.Write(writer);
     }
 
     public static ReleaseRequest Read(WireReader reader)
@@ -41,7 +41,7 @@ public sealed record NetworkSetup(IReadOnlyList<InterfaceSetup> Interfaces, IRea
 {
     public static NetworkSetup None { get; } = new([], []);
 
-    public void Write(WireWriter writer) => writer
+    public WireWriter Write(WireWriter writer) => writer
         .List(Interfaces, static (w, i) => i.Write(w))
         .List(Routes, static (w, r) => r.Write(w));
 
@@ -55,7 +55,7 @@ public sealed record NetworkSetup(IReadOnlyList<InterfaceSetup> Interfaces, IRea
 /// <param name="Mtu">Bytes; 0 leaves the device's own.</param>
 public sealed record InterfaceSetup(uint Device, string Name, string MacAddress, IReadOnlyList<string> Addresses, uint Mtu)
 {
-    public void Write(WireWriter writer) => writer.U32(Device).Text(Name).Text(MacAddress).Texts(Addresses).U32(Mtu);
+    public WireWriter Write(WireWriter writer) => writer.U32(Device).Text(Name).Text(MacAddress).Texts(Addresses).U32(Mtu);
 
     public static InterfaceSetup Read(WireReader reader) =>
         new(reader.U32(), reader.Text(), reader.Text(), reader.Texts(), reader.U32());
@@ -65,7 +65,7 @@ public sealed record InterfaceSetup(uint Device, string Name, string MacAddress,
 /// <param name="Gateway">Empty where the destination is on the link.</param>
 public sealed record RouteSetup(string Interface, string Destination, string Gateway)
 {
-    public void Write(WireWriter writer) => writer.Text(Interface).Text(Destination).Text(Gateway);
+    public WireWriter Write(WireWriter writer) => writer.Text(Interface).Text(Destination).Text(Gateway);
 
     public static RouteSetup Read(WireReader reader) => new(reader.Text(), reader.Text(), reader.Text());
 }
@@ -74,7 +74,7 @@ public sealed record RouteSetup(string Interface, string Destination, string Gat
 /// <param name="Offset">Bytes from the start of the disk; a multiple of 512.</param>
 public sealed record DiskExtent(long Offset, long Length)
 {
-    public void Write(WireWriter writer) => writer.I64(Offset).I64(Length);
+    public WireWriter Write(WireWriter writer) => writer.I64(Offset).I64(Length);
 
     public static DiskExtent Read(WireReader reader) => new(reader.I64(), reader.I64());
 }
@@ -85,7 +85,7 @@ public sealed record DiskExtent(long Offset, long Length)
 /// <param name="WritableDisk">Serial number of the ext4 disk for what is written; empty means memory.</param>
 public sealed record RootLayout(string LayersDisk, IReadOnlyList<DiskExtent> Layers, string WritableDisk)
 {
-    public void Write(WireWriter writer) =>
+    public WireWriter Write(WireWriter writer) =>
         writer.Text(LayersDisk).List(Layers, static (w, l) => l.Write(w)).Text(WritableDisk);
 
     public static RootLayout Read(WireReader reader) => new(reader.Text(), reader.List(DiskExtent.Read), reader.Text());
@@ -95,7 +95,7 @@ public sealed record RootLayout(string LayersDisk, IReadOnlyList<DiskExtent> Lay
 /// <param name="Disk">Serial number.</param>
 public sealed record VolumeMount(string Disk, string FileSystem, string Target, bool ReadOnly)
 {
-    public void Write(WireWriter writer) => writer.Text(Disk).Text(FileSystem).Text(Target).Flag(ReadOnly);
+    public WireWriter Write(WireWriter writer) => writer.Text(Disk).Text(FileSystem).Text(Target).Flag(ReadOnly);
 
     public static VolumeMount Read(WireReader reader) => new(reader.Text(), reader.Text(), reader.Text(), reader.Flag());
 }
@@ -103,7 +103,7 @@ public sealed record VolumeMount(string Disk, string FileSystem, string Target, 
 /// <summary>A file that appears in a container under a path, beside its layers: hosts, resolv.conf, secrets.</summary>
 public sealed record InjectedFile(string Target, byte[] Content, uint Mode, bool ReadOnly)
 {
-    public void Write(WireWriter writer) => writer.Text(Target).Bytes(Content).U32(Mode).Flag(ReadOnly);
+    public WireWriter Write(WireWriter writer) => writer.Text(Target).Bytes(Content).U32(Mode).Flag(ReadOnly);
 
     public static InjectedFile Read(WireReader reader) => new(reader.Text(), reader.Bytes(), reader.U32(), reader.Flag());
 }
@@ -111,7 +111,7 @@ public sealed record InjectedFile(string Target, byte[] Content, uint Mode, bool
 /// <summary>Streams of a process; 0 means it has none. With a terminal, <see cref="Output"/> is all there is.</summary>
 public sealed record StreamIds(uint Input, uint Output, uint Error)
 {
-    public void Write(WireWriter writer) => writer.U32(Input).U32(Output).U32(Error);
+    public WireWriter Write(WireWriter writer) => writer.U32(Input).U32(Output).U32(Error);
 
     public static StreamIds Read(WireReader reader) => new(reader.U32(), reader.U32(), reader.U32());
 }
@@ -121,13 +121,13 @@ public sealed record StreamIds(uint Input, uint Output, uint Error)
 public sealed record CreateContainerRequest(string Id, byte[] Spec, RootLayout Root, IReadOnlyList<VolumeMount> Volumes,
     IReadOnlyList<InjectedFile> Files, StreamIds Streams, uint Columns, uint Rows)
 {
-    public void Write(WireWriter writer)
+    public WireWriter Write(WireWriter writer)
     {
         writer.Text(Id).Bytes(Spec);
         Root.Write(writer);
         writer.List(Volumes, static (w, v) => v.Write(w)).List(Files, static (w, f) => f.Write(w));
         Streams.Write(writer);
-        writer.U32(Columns).U32(Rows);
+        return writer.U32(Columns).U32(Rows);
     }
 
     public static CreateContainerRequest Read(WireReader reader) => new(reader.Text(), reader.Bytes(), RootLayout.Read(reader),
@@ -140,11 +140,11 @@ public sealed record CreateContainerRequest(string Id, byte[] Spec, RootLayout R
 public sealed record ExecRequest(string Id, string ExecId, byte[] Process, string User, StreamIds Streams,
     uint Columns, uint Rows)
 {
-    public void Write(WireWriter writer)
+    public WireWriter Write(WireWriter writer)
     {
         writer.Text(Id).Text(ExecId).Bytes(Process).Text(User);
         Streams.Write(writer);
-        writer.U32(Columns).U32(Rows);
+        return writer.U32(Columns).U32(Rows);
     }
 
     public static ExecRequest Read(WireReader reader) => new(reader.Text(), reader.Text(), reader.Bytes(), reader.Text(),
@@ -154,17 +154,17 @@ public sealed record ExecRequest(string Id, string ExecId, byte[] Process, strin
 /// <summary>A container, or an exec of it where <paramref name="ExecId"/> is not empty.</summary>
 public sealed record ProcessTarget(string Id, string ExecId)
 {
-    public void Write(WireWriter writer) => writer.Text(Id).Text(ExecId);
+    public WireWriter Write(WireWriter writer) => writer.Text(Id).Text(ExecId);
 
     public static ProcessTarget Read(WireReader reader) => new(reader.Text(), reader.Text());
 }
 
 public sealed record SignalRequest(ProcessTarget Target, uint Signal, bool EveryProcess)
 {
-    public void Write(WireWriter writer)
+    public WireWriter Write(WireWriter writer)
     {
         Target.Write(writer);
-        writer.U32(Signal).Flag(EveryProcess);
+        return writer.U32(Signal).Flag(EveryProcess);
     }
 
     public static SignalRequest Read(WireReader reader) => new(ProcessTarget.Read(reader), reader.U32(), reader.Flag());
@@ -172,10 +172,10 @@ public sealed record SignalRequest(ProcessTarget Target, uint Signal, bool Every
 
 public sealed record ResizeRequest(ProcessTarget Target, uint Columns, uint Rows)
 {
-    public void Write(WireWriter writer)
+    public WireWriter Write(WireWriter writer)
     {
         Target.Write(writer);
-        writer.U32(Columns).U32(Rows);
+        return writer.U32(Columns).U32(Rows);
     }
 
     public static ResizeRequest Read(WireReader reader) => new(ProcessTarget.Read(reader), reader.U32(), reader.U32());
@@ -185,10 +185,10 @@ public sealed record ResizeRequest(ProcessTarget Target, uint Columns, uint Rows
 /// <param name="ExitCode">Exit code, or 128 plus the signal.</param>
 public sealed record ProcessExit(ProcessTarget Target, uint ExitCode, long UnixNanoseconds, bool OutOfMemory)
 {
-    public void Write(WireWriter writer)
+    public WireWriter Write(WireWriter writer)
     {
         Target.Write(writer);
-        writer.U32(ExitCode).I64(UnixNanoseconds).Flag(OutOfMemory);
+        return writer.U32(ExitCode).I64(UnixNanoseconds).Flag(OutOfMemory);
     }
 
     public static ProcessExit Read(WireReader reader) =>
@@ -200,7 +200,7 @@ public sealed record StatisticsReply(long CpuNanoseconds, long CpuUserNanosecond
     long MemoryBytes, long MemoryLimitBytes, long Processes, long GuestFreeBytes,
     IReadOnlyList<KeyValuePair<string, long>> MemoryDetails, IReadOnlyList<InterfaceCounters> Interfaces)
 {
-    public void Write(WireWriter writer) => writer.I64(CpuNanoseconds).I64(CpuUserNanoseconds).I64(CpuSystemNanoseconds)
+    public WireWriter Write(WireWriter writer) => writer.I64(CpuNanoseconds).I64(CpuUserNanoseconds).I64(CpuSystemNanoseconds)
         .I64(MemoryBytes).I64(MemoryLimitBytes).I64(Processes).I64(GuestFreeBytes)
         .List(MemoryDetails, static (w, d) => w.Text(d.Key).I64(d.Value))
         .List(Interfaces, static (w, i) => i.Write(w));
@@ -212,7 +212,7 @@ public sealed record StatisticsReply(long CpuNanoseconds, long CpuUserNanosecond
 
 public sealed record InterfaceCounters(string Name, long ReceivedBytes, long ReceivedPackets, long SentBytes, long SentPackets)
 {
-    public void Write(WireWriter writer) =>
+    public WireWriter Write(WireWriter writer) =>
         writer.Text(Name).I64(ReceivedBytes).I64(ReceivedPackets).I64(SentBytes).I64(SentPackets);
 
     public static InterfaceCounters Read(WireReader reader) =>

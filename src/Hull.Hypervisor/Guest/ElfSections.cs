@@ -9,7 +9,7 @@ public static class ElfSections
     /// <summary>The bytes of the first section of that name; empty where there is none.</summary>
     public static ReadOnlySpan<byte> Find(ReadOnlySpan<byte> file, string name)
     {
-        if (file.Length < 64 || !file[..6].SequenceEqual("\x7fELF\x02\x01"u8))
+        if (file.Length < 64 || !file[..6].SequenceEqual("\u007fELF\u0002\u0001"u8))
             throw HullException.Corrupted("not a 64-bit little-endian ELF file");
         var table = BinaryPrimitives.ReadUInt64LittleEndian(file[0x28..]);
         var entrySize = BinaryPrimitives.ReadUInt16LittleEndian(file[0x3A..]);

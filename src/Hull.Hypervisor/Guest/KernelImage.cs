@@ -17,7 +17,7 @@ public static class KernelImage
     /// </summary>
     public static byte[]? ExtractElf(ReadOnlySpan<byte> image)
     {
-        if (image.StartsWith("\x7fELF"u8)) return image.ToArray();
+        if (image.StartsWith("\u007fELF"u8)) return image.ToArray();
         if (image.Length < 0x260 || !image[0x202..].StartsWith("HdrS"u8))
             throw HullException.Invalid("the kernel is neither an ELF file nor a bzImage");
         var setupSectors = image[0x1F1] == 0 ? 4 : image[0x1F1];
@@ -26,7 +26,7 @@ public static class KernelImage
         if (offset + length > image.Length) throw HullException.Corrupted("the bzImage is shorter than its header says");
         var payload = image.Slice((int)offset, (int)length);
         var kernel = Decompress(payload);
-        return kernel is not null && kernel.AsSpan().StartsWith("\x7fELF"u8) ? kernel : null;
+        return kernel is not null && kernel.AsSpan().StartsWith("\u007fELF"u8) ? kernel : null;
     }
 
     private static byte[]? Decompress(ReadOnlySpan<byte> payload)
@@ -40,7 +40,7 @@ public static class KernelImage
             return output.ToArray();
         }
 
-        return payload.StartsWith("\x7fELF"u8) ? payload.ToArray() : null;
+        return payload.StartsWith("\u007fELF"u8) ? payload.ToArray() : null;
     }
 }
 

@@ -155,8 +155,8 @@ public static class SyscallNumber
     public static nint SYS_getrandom => Generic ? 278 : 318;
     public static nint SYS_userfaultfd => Generic ? 282 : 323;
     public static nint SYS_kcmp => Generic ? 272 : 312;
-    public static nint SYS_uname => 160;
-    public static nint SYS_sysinfo => 179;
+    public static nint SYS_uname => Generic ? 160 : 63;
+    public static nint SYS_sysinfo => Generic ? 179 : 99;
     public static nint SYS_reboot => Generic ? 142 : 169;
     public static nint SYS_sync => Generic ? 81 : 162;
     public static nint SYS_setpriority => Generic ? 140 : 141;

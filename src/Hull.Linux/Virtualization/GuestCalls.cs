@@ -13,8 +13,8 @@ public static unsafe class GuestCalls
     private const uint RNDRESEEDCRNG = 0x5207;
     private const uint BLKPG = 0x1269;
     private const int BLKPG_ADD_PARTITION = 1;
-    private const uint FIFREEZE = 0xC0045877;
-    private const uint FITHAW = 0xC0045878;
+    private static readonly uint FIFREEZE = 0xC0045877;
+    private static readonly uint FITHAW = 0xC0045878;
     private const int CLOCK_REALTIME = 0;
     private const int LINUX_REBOOT_MAGIC1 = unchecked((int)0xfee1dead);
     private const int LINUX_REBOOT_MAGIC2 = 672274793;
@@ -109,19 +109,17 @@ public static unsafe class GuestCalls
     /// <summary>Replaces this program.</summary>
     public static void Execute(string program, IReadOnlyList<string> arguments, IReadOnlyList<string> environment)
     {
-        using var argv = new CStringArray([program, .. arguments]);
-        using var envp = new CStringArray(environment);
-        var path = Encoding.UTF8.GetBytes(program + "\0");
-        // SAFETY: the path is NUL-terminated and pinned; both arrays end with a null pointer and outlive the call.
-        fixed (byte* p = path)
-            Check.Result(Kernel.Call(SYS_execve, (nint)p, (nint)argv.Pointer, (nint)envp.Pointer), $"execute {program}");
+        using var arena = new NativeStrings();
+        // SAFETY: path and arrays are NUL-terminated memory of the arena, which outlives the call.
+        Check.Result(Kernel.Call(SYS_execve, (nint)arena.Add(program), (nint)arena.AddArray([program, .. arguments]),
+            (nint)arena.AddArray(environment)), $"execute {program}");
     }
 
     public static void ChangeRoot(string path)
     {
-        var name = Encoding.UTF8.GetBytes(path + "\0");
-        // SAFETY: the path is NUL-terminated and pinned.
-        fixed (byte* p = name) Check.Result(Kernel.Call(SYS_chroot, (nint)p), $"change the root to {path}");
+        using var arena = new NativeStrings();
+        // SAFETY: the path is NUL-terminated memory of the arena.
+        Check.Result(Kernel.Call(SYS_chroot, (nint)arena.Add(path)), $"change the root to {path}");
     }
 
     private static void Reboot(uint command) =>

@@ -1,0 +1,47 @@
+using Hull.Core;
+using Hull.Linux.Virtualization;
+
+namespace Hull.Agent.Guest;
+
+/// <summary>The whole life of the guest's init.</summary>
+public static class AgentProgram
+{
+    public static int Run(IReadOnlyList<string> arguments)
+    {
+        if (arguments.Count > 3 && arguments[0] == "--run") return RunIn(arguments[1], arguments[2], [.. arguments.Skip(3)]);
+        if (Environment.ProcessId != 1)
+        {
+            Console.Error.WriteLine("hull-agent: this is the init of Hull's virtual machines; it does nothing elsewhere");
+            return 2;
+        }
+
+        try
+        {
+            if (!GuestBoot.IsSecondStage) GuestBoot.EnterSecondStage();
+            GuestBoot.MountKernelFileSystems();
+            GuestBoot.LoadModules();
+            using var control = AgentPort.Open("hull.ctl");
+            using var data = AgentPort.Open("hull.io");
+            new AgentServer(control, data).Run();
+        }
+        catch (Exception failure)
+        {
+            // The last words of a machine go to its serial console, which the host keeps.
+            Console.Error.WriteLine($"hull-agent: {(failure as HullException)?.FullMessage ?? failure.ToString()}");
+        }
+
+        GuestCalls.Sync();
+        GuestCalls.PowerOff();
+        return 1;
+    }
+
+    private static int RunIn(string root, string directory, IReadOnlyList<string> command)
+    {
+        GuestCalls.ChangeRoot(root);
+        Directory.SetCurrentDirectory(directory);
+        var environment = new List<string>();
+        foreach (System.Collections.DictionaryEntry pair in Environment.GetEnvironmentVariables()) environment.Add($"{pair.Key}={pair.Value}");
+        GuestCalls.Execute(command[0], [.. command.Skip(1)], environment);
+        return 127;
+    }
+}

@@ -1,0 +1,133 @@
+using Hull.Agent.Protocol;
+using Hull.Core;
+using Hull.Linux.Abi;
+using Hull.Linux.Virtualization;
+
+namespace Hull.Agent.Guest;
+
+/// <summary>Answers the host's requests; see <see cref="Frame"/> for the protocol.</summary>
+internal sealed class AgentServer
+{
+    /// <summary>How often a port is looked at that nobody has open on the host. Only then is anything done by the clock.</summary>
+    private const int ReconnectMilliseconds = 100;
+
+    private readonly EventLoop _loop = new();
+    private readonly AgentPort _control;
+    private readonly AgentPort _data;
+    private readonly StreamTable _streams;
+    private readonly GuestContainers _containers;
+    private bool _quiet;
+    private bool _shutdown;
+
+    public AgentServer(AgentPort control, AgentPort data)
+    {
+        _control = control;
+        _data = data;
+        _streams = new StreamTable(_loop, data);
+        _containers = new GuestContainers(_loop, _streams, Report);
+        _loop.Add(new PortSource(control, () => _quiet, HandleControl));
+        _loop.Add(new PortSource(data, () => _quiet, _streams.Handle));
+    }
+
+    /// <summary>Serves until the host asks for the machine to end.</summary>
+    public void Run()
+    {
+        while (!_shutdown || _control.PendingBytes > 0)
+        {
+            _loop.RunOnce(_control.Connected && _data.Connected ? -1 : ReconnectMilliseconds);
+            _control.Connected = _data.Connected = true;
+            if (!_quiet || _shutdown) _control.Flush();
+            if (!_quiet) _data.Flush();
+        }
+    }
+
+    private void HandleControl(Frame frame)
+    {
+        if (frame.Kind != FrameKind.Request) return;
+        try
+        {
+            var answer = Answer((AgentOperation)frame.Code, new WireReader(frame.Payload));
+            _control.Send(FrameKind.Response, frame.Code, frame.Id, answer is null ? [] : answer.Written.Span);
+            if ((AgentOperation)frame.Code == AgentOperation.Quiesce)
+            {
+                // The answer is the last thing that is sent.
+                _control.Flush();
+                _quiet = true;
+            }
+        }
+        catch (HullException failure)
+        {
+            Fail(frame.Id, failure.Kind, failure.FullMessage);
+        }
+        catch (Exception failure)
+        {
+            // One request must not end every container of this machine.
+            Fail(frame.Id, ErrorKind.Internal, $"the guest agent failed: {failure.GetType().Name}: {failure.Message}");
+        }
+    }
+
+    private void Fail(uint id, ErrorKind kind, string message) =>
+        _control.Send(FrameKind.Failure, (ushort)kind, id, new WireWriter().Text(message).Written.Span);
+
+    private WireWriter? Answer(AgentOperation operation, WireReader request)
+    {
+        switch (operation)
+        {
+            case AgentOperation.Hello:
+                var hello = new WireWriter();
+                new HelloReply(HelloReply.Current, GuestCalls.KernelRelease()).Write(hello);
+                return hello;
+            case AgentOperation.Release:
+                _quiet = false;
+                ReleaseGate.Pass(ReleaseRequest.Read(request));
+                return null;
+            case AgentOperation.CreateContainer:
+                return new WireWriter().U32((uint)_containers.Create(CreateContainerRequest.Read(request)));
+            case AgentOperation.StartContainer:
+                _containers.Start(ProcessTarget.Read(request).Id);
+                return null;
+            case AgentOperation.Exec:
+                return new WireWriter().U32((uint)_containers.Exec(ExecRequest.Read(request)));
+            case AgentOperation.Signal:
+                _containers.Signal(SignalRequest.Read(request));
+                return null;
+            case AgentOperation.Resize:
+                _containers.Resize(ResizeRequest.Read(request));
+                return null;
+            case AgentOperation.DeleteContainer:
+                _containers.Delete(ProcessTarget.Read(request).Id);
+                return null;
+            case AgentOperation.ConfigureNetwork:
+                GuestNetwork.Configure(NetworkSetup.Read(request));
+                return null;
+            case AgentOperation.Quiesce:
+                return null;
+            case AgentOperation.Shutdown:
+                _shutdown = true;
+                return null;
+            default:
+                throw HullException.Unsupported($"the guest agent does not know operation {(ushort)operation}");
+        }
+    }
+
+    private void Report(ProcessExit exit)
+    {
+        var writer = new WireWriter();
+        exit.Write(writer);
+        _control.Send(FrameKind.Event, (ushort)AgentEvent.ProcessExited, 0, writer.Written.Span);
+    }
+
+    private sealed class PortSource(AgentPort port, Func<bool> quiet, Action<Frame> handle) : IEventSource
+    {
+        public int Descriptor => port.Descriptor;
+
+        public short Interest => !port.Connected ? (short)0
+            : (short)(Waiting.POLLIN | (port.PendingBytes > 0 && !quiet() ? Waiting.POLLOUT : 0));
+
+        public void Ready(short events)
+        {
+            if ((events & Waiting.POLLIN) != 0) port.Receive(handle);
+            else if ((events & Waiting.POLLHUP) != 0) port.Connected = false;
+        }
+    }
+}

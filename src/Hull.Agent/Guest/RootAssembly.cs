@@ -1,0 +1,81 @@
+using Hull.Agent.Protocol;
+using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Mounts;
+using Hull.Linux.Syscalls;
+using Hull.Linux.Virtualization;
+
+namespace Hull.Agent.Guest;
+
+/// <summary>
+/// Puts the root of a container together: one erofs per layer, found on one disk by offset and made into partitions
+/// without a partition table, and an overlay over them that writes to an ext4 disk or to memory.
+/// </summary>
+internal sealed class RootAssembly
+{
+    private readonly Dictionary<string, string> _disks = [];
+    private readonly Dictionary<string, int> _partitions = [];
+
+    /// <summary>Mounts the root under <paramref name="directory"/> and answers its path.</summary>
+    public string Mount(RootLayout layout, string directory)
+    {
+        var lowers = new List<string>();
+        foreach (var extent in layout.Layers)
+        {
+            var device = AddPartition(layout.LayersDisk, extent);
+            var target = $"{directory}/layer{lowers.Count}";
+            Directory.CreateDirectory(target);
+            Check.Result(MountCalls.Mount(device, target, "erofs", MountFlags.MS_RDONLY, null), $"mount layer {lowers.Count}");
+            lowers.Add(target);
+        }
+
+        var writable = $"{directory}/writable";
+        Directory.CreateDirectory(writable);
+        if (layout.WritableDisk.Length > 0)
+            Check.Result(MountCalls.Mount(FindDisk(layout.WritableDisk), writable, "ext4", 0, null), $"mount the writable disk");
+        else
+            Check.Result(MountCalls.Mount("tmpfs", writable, "tmpfs", 0, "mode=755"), $"mount a writable tmpfs");
+
+        var (upper, work, root) = ($"{writable}/upper", $"{writable}/work", $"{directory}/rootfs");
+        foreach (var path in (string[])[upper, work, root]) Directory.CreateDirectory(path);
+        lowers.Reverse();
+        if (lowers.Count == 0)
+        {
+            Check.Result(MountCalls.Mount(upper, root, null, MountFlags.MS_BIND, null), $"bind the root");
+            return root;
+        }
+
+        using var overlay = DetachedMount.Create("overlay",
+        [
+            ("source", "hull"), ("lowerdir", string.Join(':', lowers)), ("upperdir", upper), ("workdir", work),
+        ]);
+        using var target2 = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, root, Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open {root}");
+        overlay.AttachTo(target2, root);
+        return root;
+    }
+
+    /// <summary>Device of the disk with that serial number.</summary>
+    public string FindDisk(string serial)
+    {
+        if (_disks.TryGetValue(serial, out var known)) return known;
+        foreach (var directory in Directory.GetDirectories("/sys/block"))
+        {
+            var file = Path.Combine(directory, "serial");
+            // The guest asks the device each time, so a clone sees the serial numbers of its own disks.
+            if (!File.Exists(file) || File.ReadAllText(file).Trim() != serial) continue;
+            return _disks[serial] = "/dev/" + Path.GetFileName(directory);
+        }
+
+        throw HullException.NotFound($"this machine has no disk '{serial}'");
+    }
+
+    private string AddPartition(string serial, DiskExtent extent)
+    {
+        var disk = FindDisk(serial);
+        var number = _partitions[serial] = _partitions.GetValueOrDefault(serial) + 1;
+        using var descriptor = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, disk, Fcntl.O_RDONLY), $"open {disk}");
+        GuestCalls.AddPartition(descriptor, number, extent.Offset, extent.Length);
+        return disk + number;
+    }
+}

@@ -1,0 +1,216 @@
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using Hull.Agent.Protocol;
+
+namespace Hull.Hypervisor.Agent;
+
+/// <summary>
+/// The host's end of the agent protocol (see <see cref="Frame"/>) of one machine. Requests may be made from several
+/// threads. When the machine goes away, everything that waits fails with <see cref="ErrorKind.Unavailable"/> and all
+/// streams end.
+/// </summary>
+public sealed class AgentClient : IAsyncDisposable
+{
+    /// <summary>A guest in emulation on a loaded host may take seconds for what takes milliseconds elsewhere.</summary>
+    public static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(120);
+
+    private readonly Stream _control;
+    private readonly Stream _data;
+    private readonly SemaphoreSlim _controlWriting = new(1, 1);
+    private readonly SemaphoreSlim _dataWriting = new(1, 1);
+    private readonly ConcurrentDictionary<uint, TaskCompletionSource<byte[]>> _pending = new();
+    private readonly ConcurrentDictionary<uint, AgentStream> _streams = new();
+    private readonly ConcurrentDictionary<ProcessTarget, TaskCompletionSource<ProcessExit>> _exits = new();
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Task _receiving;
+    private uint _nextRequest;
+    private uint _nextStream;
+
+    public AgentClient(Stream control, Stream data)
+    {
+        _control = control;
+        _data = data;
+        _receiving = Task.WhenAll(ReceiveAsync(control, HandleControl), ReceiveAsync(data, HandleData));
+    }
+
+    /// <summary>Completes when the machine's end of either port is gone.</summary>
+    public Task Closed => _receiving;
+
+    public async Task<HelloReply> HelloAsync(TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    {
+        var reply = HelloReply.Read(await RequestAsync(AgentOperation.Hello, null, timeout, cancellationToken).ConfigureAwait(false));
+        return reply.ProtocolVersion == HelloReply.Current
+            ? reply
+            : throw HullException.Unsupported($"the guest agent speaks protocol {reply.ProtocolVersion}, this engine {HelloReply.Current}");
+    }
+
+    /// <summary>Passes the release gate with the time and the random bytes of this moment.</summary>
+    public Task ReleaseAsync(ReleaseRequest request, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.Release, request.Write, null, cancellationToken);
+
+    /// <summary>Answers the process id of the init in the guest.</summary>
+    public async Task<int> CreateContainerAsync(CreateContainerRequest request, CancellationToken cancellationToken = default)
+    {
+        ExpectExit(new ProcessTarget(request.Id, ""));
+        return (int)(await RequestAsync(AgentOperation.CreateContainer, request.Write, null, cancellationToken).ConfigureAwait(false)).U32();
+    }
+
+    public Task StartContainerAsync(string id, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.StartContainer, new ProcessTarget(id, "").Write, null, cancellationToken);
+
+    public async Task<int> ExecAsync(ExecRequest request, CancellationToken cancellationToken = default)
+    {
+        ExpectExit(new ProcessTarget(request.Id, request.ExecId));
+        return (int)(await RequestAsync(AgentOperation.Exec, request.Write, null, cancellationToken).ConfigureAwait(false)).U32();
+    }
+
+    public Task SignalAsync(SignalRequest request, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.Signal, request.Write, null, cancellationToken);
+
+    public Task ResizeAsync(ResizeRequest request, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.Resize, request.Write, null, cancellationToken);
+
+    public Task DeleteContainerAsync(string id, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.DeleteContainer, new ProcessTarget(id, "").Write, null, cancellationToken);
+
+    public async Task<StatisticsReply> StatisticsAsync(string id, CancellationToken cancellationToken = default) =>
+        StatisticsReply.Read(await RequestAsync(AgentOperation.Statistics, new ProcessTarget(id, "").Write, null, cancellationToken).ConfigureAwait(false));
+
+    /// <summary>Has the guest send nothing more until it is released; then its machine can be saved or duplicated.</summary>
+    public Task QuiesceAsync(CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.Quiesce, null, null, cancellationToken);
+
+    public Task ShutdownAsync(CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.Shutdown, null, null, cancellationToken);
+
+    /// <summary>How a process ended; for one that was created or executed by this client.</summary>
+    public Task<ProcessExit> WaitForExitAsync(ProcessTarget target, CancellationToken cancellationToken = default) =>
+        ExpectExit(target).Task.WaitAsync(cancellationToken);
+
+    /// <summary>A stream to name in a request. Open it before the request, so that no byte finds nobody.</summary>
+    public AgentStream OpenStream()
+    {
+        var stream = new AgentStream(Interlocked.Increment(ref _nextStream), SendDataAsync, id => _streams.TryRemove(id, out _));
+        _streams[stream.Id] = stream;
+        return stream;
+    }
+
+    /// <summary>Makes one request and waits for its answer.</summary>
+    public async Task<WireReader> RequestAsync(AgentOperation operation, Func<WireWriter, WireWriter>? write,
+        TimeSpan? timeout, CancellationToken cancellationToken)
+    {
+        var payload = new WireWriter();
+        write?.Invoke(payload);
+        var id = Interlocked.Increment(ref _nextRequest);
+        var answer = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _pending[id] = answer;
+        try
+        {
+            if (_receiving.IsCompleted) throw Gone();
+            await SendAsync(_control, _controlWriting, FrameKind.Request, (ushort)operation, id, payload.Written, cancellationToken).ConfigureAwait(false);
+            return new WireReader(await answer.Task.WaitAsync(timeout ?? DefaultTimeout, cancellationToken).ConfigureAwait(false));
+        }
+        catch (TimeoutException cause)
+        {
+            throw new HullException(ErrorKind.Timeout, $"the guest agent did not answer {operation} in time", cause);
+        }
+        catch (IOException cause)
+        {
+            throw new HullException(ErrorKind.Unavailable, $"the machine went away during {operation}", cause);
+        }
+        finally
+        {
+            _pending.TryRemove(id, out _);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync().ConfigureAwait(false);
+        await _control.DisposeAsync().ConfigureAwait(false);
+        await _data.DisposeAsync().ConfigureAwait(false);
+        await _receiving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _controlWriting.Dispose();
+        _dataWriting.Dispose();
+        _closing.Dispose();
+    }
+
+    private static HullException Gone() => new(ErrorKind.Unavailable, "the machine is gone");
+
+    private TaskCompletionSource<ProcessExit> ExpectExit(ProcessTarget target) =>
+        _exits.GetOrAdd(target, static _ => new TaskCompletionSource<ProcessExit>(TaskCreationOptions.RunContinuationsAsynchronously));
+
+    private Task SendDataAsync(FrameKind kind, uint stream, ReadOnlyMemory<byte> payload, CancellationToken cancellationToken) =>
+        SendAsync(_data, _dataWriting, kind, 0, stream, payload, cancellationToken);
+
+    private async Task SendAsync(Stream port, SemaphoreSlim writing, FrameKind kind, ushort code, uint id,
+        ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
+    {
+        var frame = new byte[Frame.HeaderLength + payload.Length];
+        Frame.WriteHeader(frame, kind, code, id, payload.Length);
+        payload.CopyTo(frame.AsMemory(Frame.HeaderLength));
+        await writing.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            // A frame once begun is finished, or every later one would be misread.
+            await port.WriteAsync(frame, _closing.Token).ConfigureAwait(false);
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
+
+    private async Task ReceiveAsync(Stream port, Action<Frame> handle)
+    {
+        var decoder = new FrameDecoder();
+        try
+        {
+            while (true)
+            {
+                var count = await port.ReadAsync(decoder.GetBuffer(), _closing.Token).ConfigureAwait(false);
+                if (count == 0) break;
+                decoder.Advance(count);
+                while (decoder.TryRead(out var frame)) handle(frame);
+            }
+        }
+        catch (Exception cause) when (cause is IOException or OperationCanceledException or ObjectDisposedException or HullException)
+        {
+            // Whatever ended it, the machine is of no use any more; what waits learns it below.
+        }
+
+        foreach (var waiting in _pending.Values) waiting.TrySetException(Gone());
+        foreach (var exit in _exits.Values) exit.TrySetException(Gone());
+        foreach (var stream in _streams.Values) stream.Complete();
+    }
+
+    private void HandleControl(Frame frame)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.Response when _pending.TryRemove(frame.Id, out var waiting):
+                waiting.TrySetResult(frame.Payload.ToArray());
+                break;
+            case FrameKind.Failure when _pending.TryRemove(frame.Id, out var failing):
+                failing.TrySetException(new HullException((ErrorKind)frame.Code, new WireReader(frame.Payload).Text()));
+                break;
+            case FrameKind.Event when frame.Code == (ushort)AgentEvent.ProcessExited:
+                var exit = ProcessExit.Read(new WireReader(frame.Payload));
+                ExpectExit(exit.Target).TrySetResult(exit);
+                break;
+        }
+    }
+
+    private void HandleData(Frame frame)
+    {
+        if (!_streams.TryGetValue(frame.Id, out var stream)) return;
+        switch (frame.Kind)
+        {
+            case FrameKind.Data: stream.Receive(frame.Payload); break;
+            case FrameKind.End or FrameKind.Reset: stream.Complete(); break;
+            case FrameKind.Credit when frame.Payload.Length == 4:
+                stream.Grant((int)Math.Min(BinaryPrimitives.ReadUInt32LittleEndian(frame.Payload.Span), Frame.InitialCredit));
+                break;
+        }
+    }
+}

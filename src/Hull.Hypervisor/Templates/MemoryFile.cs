@@ -1,0 +1,49 @@
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
+
+namespace Hull.Hypervisor.Templates;
+
+/// <summary>
+/// RAM of a template: an anonymous file that the template's machine writes, and that is then sealed. From a sealed one
+/// any number of machines begin by private mapping, and none of them, taken over or not, can change it for the others.
+/// </summary>
+public sealed class MemoryFile : IDisposable
+{
+    private MemoryFile(SafeFd descriptor, long bytes)
+    {
+        Descriptor = descriptor;
+        Bytes = bytes;
+    }
+
+    public SafeFd Descriptor { get; }
+
+    public long Bytes { get; }
+
+    /// <summary>Whether the kernel refuses every change of the file from now on.</summary>
+    public bool Sealed => (Check.Result(FileCalls.Fcntl(Descriptor.Value, Fcntl.F_GET_SEALS), $"read the seals of {Descriptor}") & Fcntl.F_SEAL_WRITE) != 0;
+
+    public static MemoryFile Create(string label, long bytes)
+    {
+        var descriptor = Check.Descriptor(FileCalls.MemfdCreate(label), $"create a memory file");
+        try
+        {
+            Check.Result(FileCalls.Truncate(descriptor.Value, bytes), $"size a memory file to {bytes} bytes");
+            return new MemoryFile(descriptor, bytes);
+        }
+        catch
+        {
+            descriptor.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Seals contents, size and seals. Fails with <see cref="ErrorKind.Conflict"/> while anybody has it mapped shared
+    /// and writable, as the template's own machine has until its monitor is gone.
+    /// </summary>
+    public void Seal() => Check.Result(FileCalls.Fcntl(Descriptor.Value, Fcntl.F_ADD_SEALS,
+        Fcntl.F_SEAL_WRITE | Fcntl.F_SEAL_GROW | Fcntl.F_SEAL_SHRINK | Fcntl.F_SEAL_SEAL), $"seal a template's memory");
+
+    public void Dispose() => Descriptor.Dispose();
+}

@@ -1,0 +1,12 @@
+using Hull.Hypervisor.Guest;
+using Hull.Hypervisor.Sandboxes;
+
+namespace Hull.Hypervisor.Templates;
+
+/// <summary>A booted machine, stopped at the release gate, from which others begin.</summary>
+/// <param name="Key">Digest of everything that must be the same for its state to fit; see <see cref="TemplateKey"/>.</param>
+/// <param name="StatePath">The state of its devices.</param>
+public sealed record Template(string Key, SandboxShape Shape, GuestImage Guest, MemoryFile Memory, string StatePath) : IDisposable
+{
+    public void Dispose() => Memory.Dispose();
+}

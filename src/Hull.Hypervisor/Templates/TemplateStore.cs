@@ -1,0 +1,74 @@
+using System.Collections.Concurrent;
+using Hull.Hypervisor.Guest;
+using Hull.Hypervisor.Qemu;
+using Hull.Hypervisor.Sandboxes;
+
+namespace Hull.Hypervisor.Templates;
+
+/// <summary>
+/// The templates of one engine. Each is booted once, when it is first asked for, and kept: the state of its devices in
+/// a file below <paramref name="directory"/>, its RAM in a sealed memory file of this process.
+/// </summary>
+public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<string, Lazy<Task<Template>>> _templates = new();
+
+    /// <summary>
+    /// The template for a shape, booted now if there is none. Callers that ask meanwhile wait for the same boot; a boot
+    /// that fails is tried again by the next caller.
+    /// </summary>
+    public async Task<Template> GetAsync(string project, SandboxShape shape, GuestImage guest,
+        CancellationToken cancellationToken = default)
+    {
+        hypervisor.Capabilities.Demand(HypervisorFeature.Templates);
+        var key = TemplateKey.Of(project, shape, guest, hypervisor);
+        var template = _templates.GetOrAdd(key, _ => new Lazy<Task<Template>>(() => Task.Run(() => MakeAsync(key, shape, guest))));
+        try
+        {
+            return await template.Value.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch when (template.Value.IsFaulted)
+        {
+            _templates.TryRemove(KeyValuePair.Create(key, template));
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var template in _templates.Values.Where(template => template.IsValueCreated))
+        {
+            await ((Task)template.Value).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (template.Value.IsCompletedSuccessfully) template.Value.Result.Dispose();
+        }
+
+        _templates.Clear();
+    }
+
+    private async Task<Template> MakeAsync(string key, SandboxShape shape, GuestImage guest)
+    {
+        var home = Path.Combine(directory, key);
+        Directory.CreateDirectory(home);
+        var memory = MemoryFile.Create("hull-template", shape.MemoryBytes);
+        try
+        {
+            var statePath = Path.Combine(home, "state");
+            var options = new SandboxOptions("template-" + key[..12], ConsolePath: Path.Combine(home, "console.log"),
+                LogPath: Path.Combine(home, "qemu.log"));
+            await using (var sandbox = await SandboxMachine.BootAsync(hypervisor, guest, shape, options, memory).ConfigureAwait(false))
+            {
+                await sandbox.Machine.PauseAsync().ConfigureAwait(false);
+                await sandbox.Machine.SaveStateAsync(statePath).ConfigureAwait(false);
+                await sandbox.Machine.QuitAsync(TimeSpan.FromSeconds(30)).ConfigureAwait(false);
+            }
+
+            memory.Seal();
+            return new Template(key, shape, guest, memory, statePath);
+        }
+        catch
+        {
+            memory.Dispose();
+            throw;
+        }
+    }
+}
