@@ -1,3 +1,4 @@
+using Hull.Core.CommandLine;
 using Hull.Cli.Verbs;
 
 namespace Hull.Cli.Contexts;

@@ -1,3 +1,4 @@
+using Hull.Core.CommandLine;
 using Hull.Cli.Contexts;
 using Hull.Client;
 using Hull.Core;

@@ -1,3 +1,5 @@
+using Hull.Core.CommandLine;
+
 namespace Hull.Cli.Verbs;
 
 /// <summary>Prints what a verb or a group of verbs does.</summary>

@@ -1,3 +1,4 @@
+using Hull.Core.CommandLine;
 using Hull.Core;
 
 namespace Hull.Cli.Verbs;

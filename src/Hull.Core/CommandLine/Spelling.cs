@@ -1,4 +1,4 @@
-namespace Hull.Cli.Verbs;
+namespace Hull.Core.CommandLine;
 
 /// <summary>Finds the word somebody meant.</summary>
 public static class Spelling

@@ -1,7 +1,6 @@
 using System.Globalization;
-using Hull.Core;
 
-namespace Hull.Cli.Verbs;
+namespace Hull.Core.CommandLine;
 
 /// <summary>One option of a verb: its names, what people read about it, and what taking it does.</summary>
 /// <param name="Name">Long name without dashes.</param>

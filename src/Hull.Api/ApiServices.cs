@@ -1,0 +1,35 @@
+using Hull.Engine;
+using Hull.Images;
+using Hull.Images.Distribution;
+
+namespace Hull.Api;
+
+/// <summary>What the wire edges need from the composition root.</summary>
+public sealed class ApiServices
+{
+    public required IHullEngine Engine { get; init; }
+
+    public required IImageService Images { get; init; }
+
+    /// <summary>Registries as they are configured now; read anew at each transfer, so that a reload takes effect.</summary>
+    public required Func<RegistriesConfig> Registries { get; init; }
+
+    /// <summary>Asks a registry whether it takes the credential; throws where it does not.</summary>
+    public required Func<string, RegistryCredential, CancellationToken, Task> CheckLogin { get; init; }
+
+    /// <summary>Tells this engine from others, as long as its state lives.</summary>
+    public string EngineId { get; init; } = "";
+
+    public bool Debug { get; init; }
+
+    /// <summary>What is not as it should be on this machine, for those who ask for information.</summary>
+    public Func<IReadOnlyList<string>?> Warnings { get; init; } = () => null;
+
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
+    /// <summary>Receives one line per noteworthy event, beginning with its level.</summary>
+    public Action<string> Log { get; init; } = _ => { };
+
+    /// <summary>Null where none is kept.</summary>
+    public Http.AuditLog? Audit { get; init; }
+}

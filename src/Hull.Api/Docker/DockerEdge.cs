@@ -1,0 +1,111 @@
+using Hull.Api.Docker.Containers;
+using Hull.Api.Docker.Host;
+using Hull.Api.Docker.Images;
+using Hull.Api.Docker.Networks;
+using Hull.Api.Docker.Volumes;
+using Hull.Api.Http;
+using Hull.Core;
+
+namespace Hull.Api.Docker;
+
+/// <summary>
+/// The Docker Engine API: finds what answers a request, holds callers to their scope, and turns failures into answers.
+/// </summary>
+public sealed class DockerEdge
+{
+    private readonly Router router = new();
+    private readonly Action<string> log;
+    private readonly AuditLog? audit;
+
+    public DockerEdge(ApiServices services)
+    {
+        (log, audit) = (services.Log, services.Audit);
+        new SystemEndpoints(services).Map(router);
+        new ContainerEndpoints(services.Engine, services.Images, services.Clock).Map(router);
+        new StreamEndpoints(services.Engine, services.Clock).Map(router);
+        new ExecEndpoints(services.Engine).Map(router);
+        new ArchiveEndpoints(services.Engine).Map(router);
+        new ImageEndpoints(services).Map(router);
+        new TransferEndpoints(services).Map(router);
+        new NetworkEndpoints(services.Engine, services.Clock).Map(router);
+        new VolumeEndpoints(services.Engine, services.Clock).Map(router);
+        UnsupportedEndpoints.Map(router);
+    }
+
+    /// <summary>Where other edges on the same listeners add their paths.</summary>
+    public Router Router => router;
+
+    public async Task HandleAsync(ApiRequest request)
+    {
+        try
+        {
+            ErrorAnswers.Headers(request);
+            await DispatchAsync(request).ConfigureAwait(false);
+        }
+        catch (HullException e) when (!request.HasStarted && !request.Hijacked)
+        {
+            await ErrorAnswers.WriteAsync(request, e).ConfigureAwait(false);
+        }
+        catch (Exception e) when (IsDeparture(e, request))
+        {
+            // The client left. There is nobody to answer.
+        }
+        catch (Exception e) when (!request.HasStarted && !request.Hijacked)
+        {
+            log($"error: {request.Method} /{request.Path}: {e}");
+            await ErrorAnswers.WriteAsync(request, HullException.Internal($"the engine failed: {e.GetType().Name}: {e.Message}".ReplaceLineEndings(" "))).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            // In the middle of a stream: breaking it off is the only way left to say that it is not whole.
+            log($"error: {request.Method} /{request.Path}: {(e is HullException known ? known.FullMessage : e.ToString())}");
+            if (!request.Hijacked) request.Context.Abort();
+        }
+        finally
+        {
+            request.Release();
+        }
+    }
+
+    private async Task DispatchAsync(ApiRequest request)
+    {
+        var path = request.Context.Request.Path.Value ?? "/";
+        (request.Version, request.Path) = ApiVersion.Split(path);
+        if (request.Method == "OPTIONS")
+        {
+            request.Status(200);
+            return;
+        }
+
+        var match = router.Match(request.Method, request.Path);
+        if (match is null)
+        {
+            await request.DrainAsync().ConfigureAwait(false);
+            throw HullException.NotFound("page not found");
+        }
+
+        var (route, values) = match.Value;
+        request.Values = values;
+        Authorize(request, route);
+        await route.Handler(request).ConfigureAwait(false);
+    }
+
+    private void Authorize(ApiRequest request, Route route)
+    {
+        try
+        {
+            Authorization.Check(request, route);
+        }
+        catch (HullException e)
+        {
+            audit?.Refused(request, route, e);
+            throw;
+        }
+
+        if (route.Changes) audit?.Allowed(request, route);
+    }
+
+    private static bool IsDeparture(Exception e, ApiRequest request) =>
+        e is OperationCanceledException or IOException or Microsoft.AspNetCore.Http.BadHttpRequestException
+        && (e is Microsoft.AspNetCore.Http.BadHttpRequestException || request.HasStarted || request.Disconnected.IsCancellationRequested);
+}

@@ -1,0 +1,102 @@
+using System.IO.Pipelines;
+using System.Text;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http;
+
+namespace Hull.Api.Http;
+
+/// <summary>
+/// A connection after the hijack. Reading answers 0 once the client half-closed; writing goes on until
+/// <see cref="DisposeAsync"/>, which sends what is buffered and then closes.
+/// </summary>
+public sealed class HijackedConnection : IAsyncDisposable
+{
+    private static readonly TimeSpan FlushTimeout = TimeSpan.FromSeconds(30);
+    private readonly Stream stream;
+    private readonly HttpContext? raw;
+
+    /// <param name="stream">Both ways.</param>
+    /// <param name="raw">Given where the stream is the transport itself, which Kestrel must then not write on.</param>
+    internal HijackedConnection(Stream stream, HttpContext? raw) => (this.stream, this.raw) = (stream, raw);
+
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
+        stream.ReadAsync(buffer, cancellationToken);
+
+    public async ValueTask WriteAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        await stream.WriteAsync(bytes, cancellationToken).ConfigureAwait(false);
+        await stream.FlushAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (raw is null)
+        {
+            await stream.DisposeAsync().ConfigureAwait(false);
+            return;
+        }
+
+        // Completing the pipe makes the transport send what is left and close. Aborting before it has would lose bytes.
+        await raw.Features.Get<IConnectionTransportFeature>()!.Transport.Output.CompleteAsync().ConfigureAwait(false);
+        var ended = raw.Features.Get<ConnectionInput>()?.Ended ?? CancellationToken.None;
+        try
+        {
+            await Task.Delay(FlushTimeout, ended).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            // Both halves are closed.
+        }
+
+        raw.Abort();
+    }
+
+    internal async Task WriteHeadAsync(HttpResponse response)
+    {
+        var head = new StringBuilder("HTTP/1.1 200 OK\r\n");
+        foreach (var (name, value) in response.Headers) head.Append(name).Append(": ").Append(value.ToString()).Append("\r\n");
+        head.Append("\r\n");
+        await WriteAsync(Encoding.ASCII.GetBytes(head.ToString()), CancellationToken.None).ConfigureAwait(false);
+    }
+}
+
+/// <summary>A transport's two pipes as one stream.</summary>
+internal sealed class DuplexStream(IDuplexPipe pipe) : Stream
+{
+    private readonly Stream input = pipe.Input.AsStream(leaveOpen: true);
+    private readonly Stream output = pipe.Output.AsStream(leaveOpen: true);
+
+    public override bool CanRead => true;
+
+    public override bool CanWrite => true;
+
+    public override bool CanSeek => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override void Flush()
+    {
+    }
+
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        input.ReadAsync(buffer, cancellationToken);
+
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
+        output.WriteAsync(buffer, cancellationToken);
+
+    public override Task FlushAsync(CancellationToken cancellationToken) => output.FlushAsync(cancellationToken);
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+}
