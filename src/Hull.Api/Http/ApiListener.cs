@@ -11,5 +11,8 @@ namespace Hull.Api.Http;
 /// <param name="Access">What callers on this listener may do before they prove more.</param>
 public sealed record ApiListener(Socket Socket, string Address, HttpsConnectionAdapterOptions? Tls, AccessScope Access)
 {
+    /// <summary>File of a unix socket, which the server removes when it stops; null for others.</summary>
+    public string? SocketPath { get; init; }
+
     internal EndPoint EndPoint => Socket.LocalEndPoint ?? throw new InvalidOperationException("the listener is not bound");
 }

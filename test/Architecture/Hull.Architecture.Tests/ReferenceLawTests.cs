@@ -8,7 +8,7 @@ public sealed class ReferenceLawTests
     /// <summary>From the bottom up: a project refers only to projects that stand before it.</summary>
     private static readonly string[] Layers =
     [
-        "Hull.Core", "Hull.Linux", "Hull.Oci", "Hull.Runtime", "Hull.Shim", "Hull.Agent", "Hull.Images", "Hull.Network",
+        "Hull.Core", "Hull.Protocol", "Hull.Linux", "Hull.Oci", "Hull.Runtime", "Hull.Shim", "Hull.Agent", "Hull.Images", "Hull.Network",
         "Hull.Hypervisor", "Hull.Engine", "Hull.Registry", "Hull.Api", "Hull.Client",
         "hull-runtime", "hull-shim", "hull-agent", "hull-registry", "hulld", "hull",
     ];
