@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Linux.Files;
 using Hull.Oci.Image;
 
 namespace Hull.Images.Content;
@@ -141,7 +142,7 @@ public sealed class ContentStore
     {
         if (key.Length is 0 or > 100 || !key.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
             throw HullException.Invalid($"invalid ingest key '{key}'");
-        var taken = StoreLock.TryTake(IngestPath("key-" + key + ".lock"))
+        var taken = FileLock.TryAcquire(IngestPath("key-" + key + ".lock"))
             ?? throw HullException.Conflict($"upload {key} is being written by somebody else");
         return IngestWriter.Open(this, IngestPath("key-" + key + ".part"), taken, null, lease);
     }

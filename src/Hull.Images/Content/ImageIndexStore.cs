@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hull.Core;
+using Hull.Linux.Files;
 using Hull.Oci.Image;
 
 namespace Hull.Images.Content;
@@ -87,13 +88,13 @@ public sealed class ImageIndexStore
 
     private void Change(Action<List<StoredReference>> change)
     {
-        using var taken = StoreLock.Take(_lock);
+        using var taken = FileLock.Acquire(_lock);
         var before = List();
         var entries = before.ToList();
         change(entries);
         if (entries.SequenceEqual(before)) return;
         var index = new ImageIndex { Manifests = [.. entries.Select(ToEntry)] };
-        StoreFile.Write(_path, ImageJson.Serialize(index));
+        AtomicFile.Write(_path, ImageJson.Serialize(index));
     }
 
     private ImageIndex Read()

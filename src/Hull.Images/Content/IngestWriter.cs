@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Linux.Files;
 using Hull.Oci.Image;
 
 namespace Hull.Images.Content;
@@ -13,7 +14,7 @@ public sealed class IngestWriter : IDisposable
     private const long FlushInterval = 16 << 20;
 
     private readonly ContentStore _store;
-    private readonly StoreLock _lock;
+    private readonly FileLock _lock;
     private readonly string _path;
     private readonly Lease _lease;
     private readonly Descriptor? _expected;
@@ -21,7 +22,7 @@ public sealed class IngestWriter : IDisposable
     private readonly ContentHash _hash;
     private bool _finished;
 
-    private IngestWriter(ContentStore store, string path, StoreLock taken, Descriptor? expected, Lease lease)
+    private IngestWriter(ContentStore store, string path, FileLock taken, Descriptor? expected, Lease lease)
     {
         (_store, _path, _lock, _expected, _lease) = (store, path, taken, expected, lease);
         _hash = new ContentHash(expected?.Digest.Algorithm ?? "sha256");
@@ -38,7 +39,7 @@ public sealed class IngestWriter : IDisposable
     /// <summary>Lets others read the content while it arrives.</summary>
     internal IngestProgress Progress { get; }
 
-    internal static IngestWriter Open(ContentStore store, string path, StoreLock taken, Descriptor? expected, Lease lease)
+    internal static IngestWriter Open(ContentStore store, string path, FileLock taken, Descriptor? expected, Lease lease)
     {
         IngestWriter? writer = null;
         try

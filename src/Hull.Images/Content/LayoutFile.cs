@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hull.Core;
+using Hull.Linux.Files;
 using Hull.Oci.Image;
 
 namespace Hull.Images.Content;
@@ -10,7 +11,7 @@ internal static class LayoutFile
     public static void Ensure(string root)
     {
         var path = Path.Combine(root, "oci-layout");
-        if (!File.Exists(path)) StoreFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new LayoutMarker(), ImageJson.Default.LayoutMarker));
+        if (!File.Exists(path)) AtomicFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(new LayoutMarker(), ImageJson.Default.LayoutMarker));
         else Check(path);
     }
 

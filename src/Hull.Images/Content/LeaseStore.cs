@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Text;
 using Hull.Core;
+using Hull.Linux.Files;
 
 namespace Hull.Images.Content;
 
@@ -23,9 +25,9 @@ public sealed class LeaseStore
     public Lease Begin()
     {
         // Under the shared lock, so that the collector never sees the file before it is locked.
-        using var shared = StoreLock.Take(_store.GarbageLock, shared: true);
+        using var shared = FileLock.Acquire(_store.GarbageLock, shared: true);
         var path = Path.Combine(DirectoryPath, RandomId.Short(RandomId.New()) + ProcessSuffix);
-        return new Lease(_store, new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, 0), path);
+        return new Lease(_store, FileLock.Acquire(path), path);
     }
 
     /// <summary>
@@ -38,13 +40,13 @@ public sealed class LeaseStore
         CheckId(id);
         var lines = new List<string> { "expires " + (expires?.ToString("O", CultureInfo.InvariantCulture) ?? "never") };
         lines.AddRange(content.Select(digest => digest.ToString()));
-        using var shared = StoreLock.Take(_store.GarbageLock, shared: true);
+        using var shared = FileLock.Acquire(_store.GarbageLock, shared: true);
         foreach (var digest in content)
         {
             if (!_store.Contains(digest)) throw HullException.NotFound($"content {digest} is not in the store: it cannot be held");
         }
 
-        StoreFile.Write(Path.Combine(DirectoryPath, id + HeldSuffix), string.Join('\n', lines) + "\n");
+        AtomicFile.Write(Path.Combine(DirectoryPath, id + HeldSuffix), Encoding.ASCII.GetBytes(string.Join('\n', lines) + "\n"));
     }
 
     /// <summary>Ends a lease made with <see cref="Hold"/>. One that is not there is not an error.</summary>
@@ -78,7 +80,7 @@ public sealed class LeaseStore
     {
         if (path.EndsWith(ProcessSuffix, StringComparison.Ordinal))
         {
-            using var taken = StoreLock.TryTake(path);
+            using var taken = FileLock.TryAcquire(path);
             return taken is null;
         }
 
@@ -91,7 +93,7 @@ public sealed class LeaseStore
 
     private static void AddContent(string path, HashSet<Digest> roots)
     {
-        // FileShare asks for no lock here: the owner of a process lease holds it exclusively and appends meanwhile.
+        // This mode of sharing takes no lock: the owner of a process lease has it, and appends.
         using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         using var reader = new StreamReader(file);
         while (reader.ReadLine() is { } line)
@@ -111,12 +113,17 @@ public sealed class LeaseStore
 public sealed class Lease : IDisposable
 {
     private readonly ContentStore _store;
+    private readonly FileLock _alive;
     private readonly FileStream _file;
     private readonly string _path;
     private readonly Lock _gate = new();
     private readonly HashSet<Digest> _pinned = [];
 
-    internal Lease(ContentStore store, FileStream file, string path) => (_store, _file, _path) = (store, file, path);
+    internal Lease(ContentStore store, FileLock alive, string path)
+    {
+        (_store, _alive, _path) = (store, alive, path);
+        _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, 0);
+    }
 
     /// <summary>
     /// Keeps a blob, and if it is a manifest or index everything it leads to, from now on. To be called before looking
@@ -127,8 +134,8 @@ public sealed class Lease : IDisposable
         lock (_gate)
         {
             if (!_pinned.Add(digest)) return;
-            using var shared = StoreLock.Take(_store.GarbageLock, shared: true);
-            _file.Write(System.Text.Encoding.ASCII.GetBytes(digest + "\n"));
+            using var shared = FileLock.Acquire(_store.GarbageLock, shared: true);
+            _file.Write(Encoding.ASCII.GetBytes(digest + "\n"));
         }
     }
 
@@ -137,5 +144,6 @@ public sealed class Lease : IDisposable
         // Deleted while still locked: the collector finds it either alive or gone.
         File.Delete(_path);
         _file.Dispose();
+        _alive.Dispose();
     }
 }

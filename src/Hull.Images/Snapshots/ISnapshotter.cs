@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Linux.Files;
 
 namespace Hull.Images.Snapshots;
 
@@ -88,6 +89,12 @@ public interface ISnapshotter
     /// <exception cref="HullException"><see cref="ErrorKind.Unsupported"/> where <see cref="Capabilities"/> say so.</exception>
     IReadOnlyList<LayerFile> LayerFiles(string key);
 
+    /// <summary>
+    /// The whole tree of an active snapshot or view as it is now, read-only, without mounting it anywhere: for export and
+    /// for copying out of an instance that does not run.
+    /// </summary>
+    RootDirectory OpenTree(string key);
+
     /// <summary>Where the writable layer's files lie on this machine (overlay's upper, or the copy); null for views.</summary>
     string? WritableDirectory(string key);
 
@@ -109,6 +116,9 @@ public interface ISnapshotter
     /// </summary>
     /// <exception cref="HullException"><see cref="ErrorKind.Conflict"/> where another snapshot stands on it.</exception>
     void Remove(string key);
+
+    /// <summary>Unpacks a layer's tar once more and compares; null where what is stored is the same, else what differs.</summary>
+    string? CompareLayer(Digest diffId, Stream tar, Archive.UnpackLimits limits, CancellationToken cancellation = default);
 
     /// <summary>Removes a layer that no committed snapshot uses; otherwise <see cref="ErrorKind.Conflict"/>.</summary>
     void RemoveLayer(Digest diffId);
@@ -157,12 +167,8 @@ public sealed record LayerFile(Digest DiffId, string Path, string FileSystem, lo
 /// </param>
 public sealed record SnapshotMount(string Type, string Source, IReadOnlyList<string> Options, IReadOnlyList<string> Lower);
 
-/// <param name="UserId">Owner of the new root directory where the parent has none.</param>
-public sealed record PrepareOptions(int UserId = 0, int GroupId = 0)
-{
-    /// <summary>Kept with the snapshot for people who look at the store.</summary>
-    public IReadOnlyDictionary<string, string>? Labels { get; init; }
-}
+/// <param name="UserId">Owner of the root directory where there is no parent.</param>
+public sealed record PrepareOptions(int UserId = 0, int GroupId = 0);
 
 /// <param name="Size">Bytes on disk.</param>
 /// <param name="Inodes">Files, directories and so on; hard links once.</param>

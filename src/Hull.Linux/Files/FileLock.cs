@@ -6,7 +6,7 @@ namespace Hull.Linux.Files;
 
 /// <summary>
 /// An advisory lock, flock(2), on a file made for it. It belongs to the open file, so it ends with this object or with
-/// the process, whichever comes first.
+/// the process, whichever comes first. The holder may remove the file: who waited for it then takes the next one.
 /// </summary>
 public sealed class FileLock : IDisposable
 {
@@ -23,6 +23,16 @@ public sealed class FileLock : IDisposable
     public void Dispose() => _descriptor.Dispose();
 
     private static FileLock? Take(string path, bool shared, bool wait)
+    {
+        while (true)
+        {
+            var taken = TakeOnce(path, shared, wait);
+            if (taken is null || taken._descriptor.Stat().Links > 0) return taken;
+            taken.Dispose();
+        }
+    }
+
+    private static FileLock? TakeOnce(string path, bool shared, bool wait)
     {
         var descriptor = Check.Descriptor(
             FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_RDWR | Fcntl.O_CREAT | Fcntl.O_NOFOLLOW, 0x180 /* 0600 */), $"open lock {path}");

@@ -1,0 +1,4 @@
+using System.Runtime.CompilerServices;
+
+[assembly: InternalsVisibleTo("Hull.Images.Tests")]
+[assembly: InternalsVisibleTo("Hull.ImagesFuzz.Tests")]
