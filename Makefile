@@ -1,6 +1,6 @@
 # The commands of the project. Each sets up what it needs; see README.md.
 PREFIX ?= /usr/local
-.PHONY: build test demo bench soak fuzz install clean compat
+.PHONY: build test test-v2 demo bench soak fuzz install clean compat
 
 build:
 	eng/deps.sh build run
@@ -10,6 +10,14 @@ test:
 	eng/deps.sh test
 	eng/build.sh
 	eng/test.sh
+
+# The runtime's conformance suite, whole, in a machine that has cgroup v2 only.
+test-v2:
+	eng/deps.sh test
+	eng/build.sh hull-runtime
+	dotnet build test/Contracts/Hull.RuntimeContract.Tests -v q --nologo
+	dotnet build test/Unit/Hull.Linux.Tests -v q --nologo
+	eng/guest/run.sh
 
 # The code must compile for the next framework unchanged, and the client for other systems. The portable build is what
 # macOS runs (dotnet hull.dll); a Windows one is built by its own identifier as well.
