@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
 using Hull.Core;
+using Hull.Linux.Files;
 using Hull.Registry.Access;
 using Hull.Registry.Handlers;
 using Hull.Registry.Http;
@@ -26,7 +27,7 @@ public sealed class RegistryService : IDisposable
     private readonly ManifestHandler _manifests;
     private readonly ListHandler _lists;
     private readonly PullThrough? _mirror;
-    private readonly FileStream _owner;
+    private readonly FileLock _owner;
 
     public RegistryService(RegistryOptions options, Action<string>? log = null, TimeProvider? clock = null)
     {
@@ -220,17 +221,8 @@ public sealed class RegistryService : IDisposable
     }
 
     /// <summary>Two servers over one directory would collect each other's uploads.</summary>
-    private static FileStream Own(string root)
-    {
-        try
-        {
-            return new FileStream(Path.Combine(root, "registry.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1);
-        }
-        catch (IOException error)
-        {
-            throw new HullException(ErrorKind.Conflict, $"another registry serves {root}", error);
-        }
-    }
+    private static FileLock Own(string root) =>
+        FileLock.TryAcquire(Path.Combine(root, "registry.lock")) ?? throw HullException.Conflict($"another registry serves {root}");
 
     private static bool IsRead(HttpRequest request) => request.Method is "GET" or "HEAD";
 

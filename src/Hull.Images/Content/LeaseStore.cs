@@ -1,7 +1,10 @@
 using System.Globalization;
 using System.Text;
 using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Abi;
 using Hull.Linux.Files;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Images.Content;
 
@@ -93,9 +96,7 @@ public sealed class LeaseStore
 
     private static void AddContent(string path, HashSet<Digest> roots)
     {
-        // This mode of sharing takes no lock: the owner of a process lease has it, and appends.
-        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        using var reader = new StreamReader(file);
+        using var reader = new StringReader(Encoding.ASCII.GetString(AtomicFile.Read(path)));
         while (reader.ReadLine() is { } line)
         {
             if (Digest.TryParse(line, out var digest)) roots.Add(digest);
@@ -114,7 +115,7 @@ public sealed class Lease : IDisposable
 {
     private readonly ContentStore _store;
     private readonly FileLock _alive;
-    private readonly FileStream _file;
+    private readonly SafeFd _file;
     private readonly string _path;
     private readonly Lock _gate = new();
     private readonly HashSet<Digest> _pinned = [];
@@ -122,7 +123,8 @@ public sealed class Lease : IDisposable
     internal Lease(ContentStore store, FileLock alive, string path)
     {
         (_store, _alive, _path) = (store, alive, path);
-        _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete, 0);
+        // Not FileStream: it takes a lock of its own, which the one that shows the lease alive excludes.
+        _file = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_WRONLY | Fcntl.O_APPEND), $"open lease {path}");
     }
 
     /// <summary>
@@ -135,7 +137,7 @@ public sealed class Lease : IDisposable
         {
             if (!_pinned.Add(digest)) return;
             using var shared = FileLock.Acquire(_store.GarbageLock, shared: true);
-            _file.Write(Encoding.ASCII.GetBytes(digest + "\n"));
+            _file.WriteAll(Encoding.ASCII.GetBytes(digest + "\n"));
         }
     }
 

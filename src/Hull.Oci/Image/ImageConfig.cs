@@ -59,7 +59,7 @@ public sealed record ImageConfig
 
     /// <summary>Members nobody here knows, byte for byte.</summary>
     [JsonExtensionData]
-    public IDictionary<string, JsonElement>? Other { get; init; }
+    public IDictionary<string, JsonElement>? Other { get; set; }
 
     [JsonIgnore]
     public Platform Platform => new(Os, Architecture, string.IsNullOrEmpty(Variant) ? null : Variant);
@@ -125,7 +125,7 @@ public sealed record ContainerDefaults
     public IReadOnlyList<string>? Shell { get; init; }
 
     [JsonExtensionData]
-    public IDictionary<string, JsonElement>? Other { get; init; }
+    public IDictionary<string, JsonElement>? Other { get; set; }
 }
 
 /// <summary>The empty object that image configurations use as the value of a set's member.</summary>
