@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 framework=${HULL_FRAMEWORK:-$(sed -n "s/.*== ''\">\(net[0-9.]*\)<.*/\1/p" Directory.Build.props)}
 programs=("$@")
-[ ${#programs[@]} -gt 0 ] || programs=(hull-runtime hull-shim hull-agent hull-registry hulld hull)
+[ ${#programs[@]} -gt 0 ] || programs=(hull-runtime hull-shim hull-agent hull-vm hull-registry hulld hull)
 mkdir -p out/bin
 for program in "${programs[@]}"; do
     dotnet publish "app/$program" -c Release -r linux-x64 -p:HullFramework="$framework" -v q --nologo

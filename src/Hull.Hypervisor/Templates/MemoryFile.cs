@@ -38,6 +38,15 @@ public sealed class MemoryFile : IDisposable
         }
     }
 
+    /// <summary>Opens the memory file of another process by its path under /proc. It must be sealed.</summary>
+    public static MemoryFile Open(string path)
+    {
+        var file = new MemoryFile(Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_RDONLY), $"open the template's memory at {path}"), 0);
+        if (file.Sealed) return file;
+        file.Dispose();
+        throw HullException.Corrupted($"the template's memory at {path} is not sealed");
+    }
+
     /// <summary>
     /// Seals contents, size and seals. Fails with <see cref="ErrorKind.Conflict"/> while anybody has it mapped shared
     /// and writable, as the template's own machine has until its monitor is gone.

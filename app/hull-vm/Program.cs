@@ -1,0 +1,1 @@
+return Hull.Hypervisor.Monitor.VmRuntimeProgram.Run(args);

@@ -1,0 +1,168 @@
+using System.Runtime.InteropServices;
+using Hull.Agent.Protocol;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
+using Hull.Linux.Terminals;
+
+namespace Hull.Hypervisor.Monitor;
+
+/// <summary>The monitor process itself: <c>hull-vm monitor</c>, started by <c>create</c> and left behind by it.</summary>
+internal static class MonitorProgram
+{
+    /// <summary>Descriptor on which <c>create</c> waits for the outcome.</summary>
+    private const int ReadyDescriptor = 3;
+
+    public static int Run(string stateDirectory, string bundle, string id) => RunAsync(stateDirectory, bundle, id).GetAwaiter().GetResult();
+
+    private static async Task<int> RunAsync(string stateDirectory, string bundle, string id)
+    {
+        using var ready = new SafeFd(ReadyDescriptor);
+        VmMonitor monitor;
+        SafeFd listener;
+        try
+        {
+            if (TerminalCalls.IsTerminal(SafeFd.Borrow(0)))
+            {
+                TerminalCalls.MakeControlling(SafeFd.Borrow(0));
+                TerminalCalls.MakeRaw(SafeFd.Borrow(0));
+            }
+
+            listener = Listen(stateDirectory);
+            monitor = await VmMonitor.CreateAsync(id, bundle).ConfigureAwait(false);
+        }
+        catch (HullException failure)
+        {
+            Tell(ready, new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage));
+            return 1;
+        }
+
+        await using (monitor)
+        {
+            var signals = ForwardSignals(monitor);
+            new Thread(() => Accept(listener, monitor)) { IsBackground = true, Name = "accept" }.Start();
+            Tell(ready, new WireWriter().U8((byte)MonitorReply.Done).U32((uint)monitor.MachineProcessId));
+            var code = await monitor.WaitAsync().ConfigureAwait(false);
+            foreach (var registration in signals) registration.Dispose();
+            return code;
+        }
+    }
+
+    private static void Tell(SafeFd ready, WireWriter message)
+    {
+        FileCalls.Write(ready.Value, message.Written.Span);
+        ready.Dispose();
+    }
+
+    /// <summary>
+    /// Signals for the container's init reach this process, which stands for it, and are passed on. The size of the
+    /// terminal changes by signal too.
+    /// </summary>
+    private static List<PosixSignalRegistration> ForwardSignals(VmMonitor monitor)
+    {
+        const int windowChange = 28;
+        int[] forwarded = [1, 2, 3, 10, 12, 15];
+        List<PosixSignalRegistration> registrations = [];
+        foreach (var signal in forwarded)
+        {
+            registrations.Add(PosixSignalRegistration.Create((PosixSignal)signal, context =>
+            {
+                context.Cancel = true;
+                _ = Quietly(() => monitor.SignalAsync("", signal));
+            }));
+        }
+
+        registrations.Add(PosixSignalRegistration.Create((PosixSignal)windowChange, context =>
+        {
+            context.Cancel = true;
+            if (!TerminalCalls.IsTerminal(SafeFd.Borrow(0))) return;
+            var (columns, rows) = TerminalCalls.GetSize(SafeFd.Borrow(0));
+            _ = Quietly(() => monitor.ResizeAsync("", columns, rows));
+        }));
+        return registrations;
+    }
+
+    private static async Task Quietly(Func<Task> action)
+    {
+        try
+        {
+            await action().ConfigureAwait(false);
+        }
+        catch (HullException)
+        {
+            // The container has just ended; its end is what counts.
+        }
+    }
+
+    private static SafeFd Listen(string stateDirectory)
+    {
+        var path = Path.Combine(stateDirectory, MonitorConnection.SocketName);
+        var socket = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_SEQPACKET);
+        var mask = ProcessCalls.Umask(0x3F);
+        Check.Result(SocketCalls.Bind(socket.Value, SocketCalls.UnixAddress(path)), $"bind {path}");
+        ProcessCalls.Umask(mask);
+        Check.Result(SocketCalls.Listen(socket.Value, 128), $"listen on {path}");
+        return socket;
+    }
+
+    private static void Accept(SafeFd listener, VmMonitor monitor)
+    {
+        while (true)
+        {
+            var accepted = SocketCalls.Accept(listener.Value);
+            if (accepted < 0) return;
+            var connection = new MonitorConnection(new SafeFd((int)accepted));
+            new Thread(() => Serve(connection, monitor)) { IsBackground = true, Name = "connection" }.Start();
+        }
+    }
+
+    private static void Serve(MonitorConnection connection, VmMonitor monitor)
+    {
+        using (connection)
+        {
+            List<SafeFd> descriptors = [];
+            while (connection.Receive(descriptors) is { } message)
+            {
+                WireWriter answer;
+                try
+                {
+                    answer = Answer(connection, monitor, message, descriptors);
+                }
+                catch (HullException failure)
+                {
+                    answer = new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage);
+                }
+
+                if (SocketCalls.Send(connection.Socket.Value, answer.Written.Span) < 0) return;
+                descriptors.Clear();
+            }
+        }
+    }
+
+    private static WireWriter Answer(MonitorConnection connection, VmMonitor monitor, WireReader message, List<SafeFd> descriptors)
+    {
+        switch ((MonitorRequest)message.U8())
+        {
+            case MonitorRequest.Start:
+                monitor.StartAsync().GetAwaiter().GetResult();
+                break;
+            case MonitorRequest.Signal:
+                monitor.SignalAsync(message.Text(), (int)message.U32()).GetAwaiter().GetResult();
+                break;
+            case MonitorRequest.Resize:
+                monitor.ResizeAsync(message.Text(), (int)message.U32(), (int)message.U32()).GetAwaiter().GetResult();
+                break;
+            case MonitorRequest.Exec:
+                if (descriptors.Count != 3) throw HullException.Invalid("an exec needs three standard streams");
+                var end = monitor.ExecAsync(message.Text(), message.Bytes(), message.Flag(), descriptors.ToArray()).GetAwaiter().GetResult();
+                connection.Send(new WireWriter().U8((byte)MonitorReply.Done));
+                return new WireWriter().U8((byte)MonitorReply.Exited).U32((uint)end.GetAwaiter().GetResult());
+            case MonitorRequest.Status:
+                return new WireWriter().U8((byte)MonitorReply.Done).U32((uint)monitor.MachineProcessId);
+            default:
+                throw HullException.Unsupported("this monitor does not know the request");
+        }
+
+        return new WireWriter().U8((byte)MonitorReply.Done);
+    }
+}

@@ -1,0 +1,70 @@
+using Hull.Agent.Protocol;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
+
+namespace Hull.Hypervisor.Monitor;
+
+/// <summary>What the commands of the runtime ask of the monitor process of a machine.</summary>
+internal enum MonitorRequest : byte
+{
+    Start = 1,
+    Signal = 2,
+
+    /// <summary>With the three standard streams as descriptors. Answered by the pid, and by the exit code at the end.</summary>
+    Exec = 3,
+    Status = 4,
+    Resize = 5,
+}
+
+internal enum MonitorReply : byte
+{
+    Done = 1,
+    Failed = 2,
+    Exited = 3,
+}
+
+/// <summary>One connection of the monitor's socket: messages with a boundary each (SOCK_SEQPACKET), and descriptors with them.</summary>
+internal sealed class MonitorConnection(SafeFd socket) : IDisposable
+{
+    private const int MaximumMessage = 1 << 20;
+
+    public const string SocketName = "monitor.sock";
+
+    public SafeFd Socket => socket;
+
+    public static MonitorConnection Open(string directory)
+    {
+        var path = Path.Combine(directory, SocketName);
+        try
+        {
+            return new MonitorConnection(SocketCalls.ConnectUnix(path, Sockets.SOCK_SEQPACKET));
+        }
+        catch (HullException cause)
+        {
+            throw new HullException(ErrorKind.NotFound, $"no machine answers at {path}", cause);
+        }
+    }
+
+    public void Send(WireWriter message, params ReadOnlySpan<int> descriptors) =>
+        Check.Result(SocketCalls.Send(socket.Value, message.Written.Span, descriptors), $"send to a machine's monitor");
+
+    /// <summary>The next message; null when the other side is gone.</summary>
+    public WireReader? Receive(List<SafeFd> descriptors)
+    {
+        var buffer = new byte[MaximumMessage];
+        var count = SocketCalls.Receive(socket.Value, buffer, descriptors);
+        return count <= 0 ? null : new WireReader(buffer.AsMemory(0, (int)count));
+    }
+
+    /// <summary>Makes a request and waits for its answer; a failure is thrown as it happened there.</summary>
+    public WireReader Request(WireWriter message, params ReadOnlySpan<int> descriptors)
+    {
+        Send(message, descriptors);
+        var answer = Receive([]) ?? throw new HullException(ErrorKind.Unavailable, "the machine is gone");
+        if ((MonitorReply)answer.U8() != MonitorReply.Failed) return answer;
+        throw new HullException((ErrorKind)answer.U32(), answer.Text());
+    }
+
+    public void Dispose() => socket.Dispose();
+}

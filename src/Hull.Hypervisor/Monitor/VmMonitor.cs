@@ -1,0 +1,183 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Hull.Agent.Protocol;
+using Hull.Hypervisor.Agent;
+using Hull.Hypervisor.Disks;
+using Hull.Hypervisor.Guest;
+using Hull.Hypervisor.Qemu;
+using Hull.Hypervisor.Qmp;
+using Hull.Hypervisor.Sandboxes;
+using Hull.Hypervisor.Templates;
+using Hull.Linux;
+using Hull.Linux.Cgroups;
+using Hull.Linux.Files;
+using Hull.Linux.Netlink;
+using Hull.Oci.Runtime;
+
+namespace Hull.Hypervisor.Monitor;
+
+/// <summary>
+/// The process that stands on the host for the init of a container in a virtual machine: it starts QEMU, passes the
+/// release gate, connects its own standard streams to those of the container, and ends with the container's exit code.
+/// </summary>
+internal sealed class VmMonitor : IAsyncDisposable
+{
+    private static readonly TimeSpan DrainTime = TimeSpan.FromSeconds(5);
+
+    private readonly SandboxMachine _sandbox;
+    private readonly List<Task> _outputs = [];
+    private readonly SafeFd? _terminal;
+
+    private VmMonitor(string id, SandboxMachine sandbox, SafeFd? terminal) => (Id, _sandbox, _terminal) = (id, sandbox, terminal);
+
+    public string Id { get; }
+
+    public AgentClient Agent => _sandbox.Agent;
+
+    /// <summary>Pid of QEMU.</summary>
+    public int MachineProcessId => _sandbox.Machine.ProcessId;
+
+    /// <summary>Builds the machine and in it the container up to the step before its program runs.</summary>
+    public static async Task<VmMonitor> CreateAsync(string id, string bundleDirectory)
+    {
+        var bundle = AtomicFile.ReadJson(Path.Combine(bundleDirectory, VmBundle.FileName), VmBundleJson.Default.VmBundle);
+        var spec = AtomicFile.ReadJson(Path.Combine(bundleDirectory, "config.json"), RuntimeJson.Default.Spec);
+        EnterCgroup(id, spec);
+        var layers = bundle.Layers.Count == 0 ? null : LayerDisk.Write(Path.Combine(bundleDirectory, "layers.vmdk"), bundle.Layers);
+        var options = new SandboxOptions(RandomId.Short(id), layers?.Backend,
+            bundle.WritableDisk is null ? null : new ImageDisk(bundle.WritableDisk, "raw", ReadOnly: false),
+            OpenTap(bundle), Path.Combine(bundleDirectory, "console.log"), Path.Combine(bundleDirectory, "qemu.log"));
+        var sandbox = await StartAsync(bundle, options).ConfigureAwait(false);
+        var terminal = spec.Process?.Terminal == true ? SafeFd.Borrow(0) : null;
+        var monitor = new VmMonitor(id, sandbox, terminal);
+        try
+        {
+            await sandbox.Agent.ReleaseAsync(ReleaseFor(bundle)).ConfigureAwait(false);
+            await monitor.CreateContainerAsync(bundle, spec, layers).ConfigureAwait(false);
+            return monitor;
+        }
+        catch
+        {
+            await monitor.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Lets user code run.</summary>
+    public Task StartAsync() => Agent.StartContainerAsync(Id);
+
+    public Task SignalAsync(string execId, int signal) =>
+        Agent.SignalAsync(new SignalRequest(new ProcessTarget(Id, execId), (uint)signal, EveryProcess: false));
+
+    public Task ResizeAsync(string execId, int columns, int rows) =>
+        Agent.ResizeAsync(new ResizeRequest(new ProcessTarget(Id, execId), (uint)columns, (uint)rows));
+
+    /// <summary>Waits for the end of the container and of its output; answers its exit code.</summary>
+    public async Task<int> WaitAsync()
+    {
+        try
+        {
+            var exit = await Agent.WaitForExitAsync(new ProcessTarget(Id, "")).ConfigureAwait(false);
+            await Task.WhenAll(_outputs).WaitAsync(DrainTime).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return (int)exit.ExitCode;
+        }
+        catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
+        {
+            // QEMU ended under the container, as a machine that loses its power.
+            return 137;
+        }
+    }
+
+    /// <summary>Starts a further process with the given streams; answers its end.</summary>
+    public async Task<Task<int>> ExecAsync(string execId, byte[] process, bool terminal, IReadOnlyList<SafeFd> descriptors)
+    {
+        var (streams, outputs) = OpenStreams(terminal, descriptors, out var feed);
+        var (columns, rows) = terminal ? Linux.Terminals.TerminalCalls.GetSize(descriptors[0]) : (0, 0);
+        await Agent.ExecAsync(new ExecRequest(Id, execId, process, "", streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
+        feed();
+        return EndOfAsync(execId, outputs, descriptors);
+    }
+
+    public async ValueTask DisposeAsync() => await _sandbox.DisposeAsync().ConfigureAwait(false);
+
+    private async Task<int> EndOfAsync(string execId, IReadOnlyList<Task> outputs, IReadOnlyList<SafeFd> descriptors)
+    {
+        try
+        {
+            var exit = await Agent.WaitForExitAsync(new ProcessTarget(Id, execId)).ConfigureAwait(false);
+            // Processes it left behind may keep its streams: they are not waited for.
+            await Task.WhenAll(outputs).WaitAsync(TimeSpan.FromMilliseconds(500)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return (int)exit.ExitCode;
+        }
+        catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
+        {
+            return 137;
+        }
+        finally
+        {
+            foreach (var descriptor in descriptors) descriptor.Dispose();
+        }
+    }
+
+    private async Task CreateContainerAsync(VmBundle bundle, Spec spec, LayerDisk? layers)
+    {
+        var translation = GuestSpec.Translate(spec, Id, bundle.Nics.Count > 0);
+        var root = new RootLayout(SandboxShape.LayersDisk, layers?.Extents ?? [],
+            bundle.WritableDisk is null ? "" : SandboxShape.WritableDisk);
+        SafeFd[] own = [SafeFd.Borrow(0), SafeFd.Borrow(1), SafeFd.Borrow(2)];
+        var (streams, outputs) = OpenStreams(_terminal is not null, own, out var feed);
+        _outputs.AddRange(outputs);
+        var (columns, rows) = _terminal is null ? (0, 0) : Linux.Terminals.TerminalCalls.GetSize(_terminal);
+        await Agent.CreateContainerAsync(new CreateContainerRequest(Id, GuestSpec.Serialize(translation.Spec), root, [],
+            translation.Files, streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
+        feed();
+    }
+
+    private (StreamIds Ids, IReadOnlyList<Task> Outputs) OpenStreams(bool terminal, IReadOnlyList<SafeFd> descriptors, out Action feed)
+    {
+        var output = Agent.OpenStream();
+        List<Task> outputs = [StreamPump.DrainAsync(output, descriptors[1])];
+        var error = terminal ? null : Agent.OpenStream();
+        if (error is not null) outputs.Add(StreamPump.DrainAsync(error, descriptors[2]));
+        var input = StreamPump.IsNull(descriptors[0]) ? null : Agent.OpenStream();
+        feed = () =>
+        {
+            if (input is not null) StreamPump.Feed(descriptors[0], input);
+        };
+        return (new StreamIds(input?.Id ?? 0, output.Id, error?.Id ?? 0), outputs);
+    }
+
+    private static async Task<SandboxMachine> StartAsync(VmBundle bundle, SandboxOptions options)
+    {
+        var guest = new GuestImage(bundle.Guest.Digest, bundle.Guest.Kernel, bundle.Guest.Initrd, bundle.Guest.Release);
+        var hypervisor = new QemuHypervisor(
+            new QemuInstallation(bundle.Guest.QemuProgram, "amd64", new QmpVersion(0, 0, 0, ""), bundle.Guest.QemuBuild),
+            new AcceleratorChoice(bundle.Guest.Accelerator, bundle.Guest.AcceleratorReason));
+        var shape = new SandboxShape(bundle.MemoryBytes, bundle.Processors);
+        if (bundle.Template is null) return await SandboxMachine.BootAsync(hypervisor, guest, shape, options).ConfigureAwait(false);
+        using var memory = MemoryFile.Open(bundle.Template.MemoryPath);
+        return await SandboxMachine.CloneAsync(hypervisor,
+            new Template(bundle.Template.Key, shape, guest, memory, bundle.Template.StatePath), options).ConfigureAwait(false);
+    }
+
+    private static ReleaseRequest ReleaseFor(VmBundle bundle) => new(RandomNumberGenerator.GetBytes(64),
+        TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, bundle.HostName, bundle.MachineId,
+        new NetworkSetup(
+            [.. bundle.Nics.Select((nic, index) => new InterfaceSetup((uint)index, nic.Name, nic.MacAddress, nic.Addresses, nic.Mtu))],
+            [.. bundle.Routes.Select(route => route.ToSetup())]));
+
+    /// <summary>The machine's cgroup holds this process and QEMU: the limits and counters of the instance are theirs.</summary>
+    private static void EnterCgroup(string id, Spec spec)
+    {
+        var cgroup = CgroupManager.Name(id, spec.Linux?.CgroupsPath);
+        cgroup.Prepare(new CgroupLimits()).Dispose();
+        cgroup.Add(Environment.ProcessId);
+    }
+
+    private static SafeFd? OpenTap(VmBundle bundle)
+    {
+        if (bundle.Nics.Count == 0) return null;
+        if (bundle.Nics.Count > 1) throw HullException.Unsupported("a virtual machine has one network at its start; connect others while it runs");
+        return new SafeFd((int)TapDevice.Open(bundle.Nics[0].Tap).DangerousGetHandle());
+    }
+}
