@@ -10,9 +10,6 @@ namespace Hull.Images.Content;
 /// </summary>
 public sealed class IngestWriter : IDisposable
 {
-    /// <summary>How much is written before the kernel is asked to start putting it on disk, so that the end need not wait.</summary>
-    private const long FlushInterval = 16 << 20;
-
     private readonly ContentStore _store;
     private readonly FileLock _lock;
     private readonly string _path;
@@ -32,6 +29,9 @@ public sealed class IngestWriter : IDisposable
 
     /// <summary>Bytes that are here; the next write continues there.</summary>
     public long Offset => _hash.Length;
+
+    /// <summary>Bytes that were here from an earlier attempt.</summary>
+    public long Resumed { get; private set; }
 
     /// <summary>Digest of the bytes so far.</summary>
     public Digest Current => _hash.Current();
@@ -116,6 +116,7 @@ public sealed class IngestWriter : IDisposable
         if (_expected is { } expected && _file.Length > expected.Size) _file.SetLength(0);
         if (_file.Length == 0) return;
         _hash.Append(_file);
+        Resumed = Offset;
         Progress.Advance(Offset);
     }
 
