@@ -4,8 +4,9 @@ public sealed partial class NetworkManager
 {
     /// <summary>Compares bridges, veths, taps, addresses, nft elements and namespaces with the state; empty means they agree.</summary>
     /// <remarks>Meaningful while nothing is being made or removed.</remarks>
-    public Task<IReadOnlyList<AuditFinding>> AuditAsync(CancellationToken cancellation = default)
+    public async Task<IReadOnlyList<AuditFinding>> AuditAsync(CancellationToken cancellation = default)
     {
+        await reaper.DrainAsync();
         var findings = new List<AuditFinding>();
         HashSet<string> known;
         List<NetworkState> states;
@@ -14,7 +15,7 @@ public sealed partial class NetworkManager
         {
             known = KnownDevices();
             states = [.. networks.Values];
-            sandboxNames = [.. instances.Values.Where(i => i.Network.OwnsSandbox).Select(i => i.Network.InstanceId)];
+            sandboxNames = [.. instances.Values.Where(i => i.Network.OwnsSandbox).Select(i => Path.GetFileName(i.Network.SandboxPath!))];
         }
 
         var links = host.Route.Links();
@@ -25,7 +26,7 @@ public sealed partial class NetworkManager
         AuditSandboxes(sandboxNames, findings);
         if (options.Firewall) findings.AddRange(table.Audit());
         cancellation.ThrowIfCancellationRequested();
-        return Task.FromResult<IReadOnlyList<AuditFinding>>(findings);
+        return findings;
     }
 
     private void AuditAddresses(List<NetworkState> states, List<AuditFinding> findings)

@@ -203,7 +203,7 @@ public sealed partial class NetworkManager
         // In a namespace that was just made the indexes are known; in another's the kernel chooses.
         if (owned) plumbings = [.. plumbings.Select((p, i) => p with { Index = i + 2 })];
         plumber.Attach(sandbox, plumbings);
-        var path = spec.NamespacePath ?? Path.Combine(store.Sandboxes, spec.InstanceId);
+        var path = spec.NamespacePath ?? Path.Combine(store.Sandboxes, $"{spec.InstanceId}.{RandomId.New()[..8]}");
         state.Network = state.Network with { SandboxPath = path, OwnsSandbox = owned };
         if (!owned) return;
         try
@@ -255,7 +255,9 @@ public sealed partial class NetworkManager
 
     private static Sandbox OpenSandbox(InstanceNetwork network) => Sandbox.Open(NetworkNamespace.Open(network.SandboxPath!), loopback: false);
 
-    /// <summary>Takes an instance's kernel objects away: ports, devices, sandbox. Every step is tried; the first failure is thrown at the end.</summary>
+    /// <summary>
+    /// Takes an instance's kernel objects away: its ports now, and with them every frame; devices and sandbox in the
+    /// background, because the kernel needs tens of milliseconds for them. Every step is tried; the first failure is thrown at the end.</summary>
     private void Dismantle(InstanceState state)
     {
         HullException? failure = null;
@@ -268,8 +270,8 @@ public sealed partial class NetworkManager
                 foreach (var endpoint in state.Network.Endpoints.Where(e => e.HostInterface is null)) EndpointPlumber.RemoveInside(sandbox, endpoint);
             }
         });
-        Try(() => plumber.Remove(state.Network.Endpoints));
-        if (state.Network is { OwnsSandbox: true, SandboxPath: { } path }) Try(() => NetworkNamespace.Unbind(path));
+        Try(() => plumber.Silence(state.Network.Endpoints));
+        reaper.Enqueue(plumber.DevicesOf(state.Network.Endpoints), state.Network.OwnsSandbox ? state.Network.SandboxPath : null);
         if (failure is not null) throw failure;
 
         void Try(Action step)

@@ -164,7 +164,7 @@ public sealed partial class NetworkManager
         foreach (var held in gone) held.Socket?.Dispose();
         state.Ports = [.. kept, .. added];
         state.Network = state.Network with { Ports = [.. state.Ports.Select(p => p.Published)] };
-        if (gone.Count > 0) ForgetConnections(endpoint);
+        ForgetConnections(endpoint, gone);
     }
 
     private void Unpublish(InstanceState state)
@@ -172,15 +172,20 @@ public sealed partial class NetworkManager
         if (state.Ports.Count == 0) return;
         var endpoint = PublishingEndpoint(state.Network);
         table.Change([.. PortElements(state.Network, state.Ports)], []);
-        foreach (var held in state.Ports) held.Socket?.Dispose();
+        var gone = state.Ports;
+        foreach (var held in gone) held.Socket?.Dispose();
         state.Ports = [];
         state.Network = state.Network with { Ports = [] };
-        if (endpoint is not null) ForgetConnections(endpoint);
+        if (endpoint is not null) ForgetConnections(endpoint, gone);
     }
 
-    /// <summary>The translations of an endpoint's connections must not outlive its ports: the address is somebody else's soon.</summary>
-    private void ForgetConnections(Endpoint endpoint)
+    /// <summary>
+    /// A client that goes on sending to a port that is gone must not reach whoever has the address next. TCP takes care of
+    /// itself: the next owner answers a stray segment with a reset.
+    /// </summary>
+    private void ForgetConnections(Endpoint endpoint, List<HeldPort> gone)
     {
+        if (gone.All(p => p.Published.Protocol == TransportProtocol.Tcp)) return;
         if (endpoint.IPv4Address is { } v4) host.Connections.Forget(v4);
         if (endpoint.IPv6Address is { } v6) host.Connections.Forget(v6);
     }

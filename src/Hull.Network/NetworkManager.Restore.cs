@@ -126,9 +126,10 @@ public sealed partial class NetworkManager
         var batch = new RouteBatch();
         foreach (var link in host.Route.Links().Where(l => names.IsOurs(l.Name) && !known.Contains(l.Name))) batch.DeleteLink(link.Name);
         host.Route.TryExecute(batch);
+        var sandboxPaths = instances.Values.Select(i => i.Network.SandboxPath).ToHashSet();
         foreach (var path in Directory.EnumerateFiles(store.Sandboxes))
         {
-            if (!instances.ContainsKey(Path.GetFileName(path))) NetworkNamespace.Unbind(path);
+            if (!sandboxPaths.Contains(path)) NetworkNamespace.Unbind(path);
         }
     }
 

@@ -27,6 +27,7 @@ public sealed partial class NetworkManager : IAsyncDisposable
     private readonly EndpointPlumber plumber;
     private readonly PortPublisher publisher;
     private readonly SandboxPool sandboxes;
+    private readonly DeviceReaper reaper;
     private readonly NameTable nameTable = new();
     private readonly UpstreamServers upstream;
     private readonly DnsForwarder forwarder;
@@ -52,6 +53,7 @@ public sealed partial class NetworkManager : IAsyncDisposable
         plumber = new EndpointPlumber(host, names);
         publisher = new PortPublisher(host);
         sandboxes = new SandboxPool(options.ReadySandboxes);
+        reaper = new DeviceReaper(host, names, log);
         upstream = new UpstreamServers(options.HostResolvConf, options.DnsServers);
         forwarder = new DnsForwarder(host, upstream);
         resolver = new DnsResolver(nameTable, forwarder);
@@ -125,6 +127,7 @@ public sealed partial class NetworkManager : IAsyncDisposable
         }
 
         foreach (var listener in listeners) await listener.DisposeAsync();
+        await reaper.DisposeAsync();
         sandboxes.Dispose();
         forwarder.Dispose();
         host.Dispose();

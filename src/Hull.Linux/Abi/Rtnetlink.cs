@@ -58,6 +58,7 @@ public static class Rtnetlink
     public const ushort IFLA_IFALIAS = 20;
     public const ushort IFLA_STATS64 = 23;
     public const ushort IFLA_AF_SPEC = 26;
+    public const ushort IFLA_GROUP = 27;
     public const ushort IFLA_NET_NS_FD = 28;
     public const ushort IFLA_LINK_NETNSID = 37;
     public const ushort IFLA_INFO_KIND = 1;
@@ -76,7 +77,9 @@ public static class Rtnetlink
     public const ushort IFLA_BR_STP_STATE = 5;
     public const ushort IFLA_BR_VLAN_FILTERING = 7;
     public const ushort IFLA_BR_MCAST_SNOOPING = 23;
+    public const ushort IFLA_BRPORT_STATE = 1;
     public const ushort IFLA_BRPORT_MODE = 4;
+    public const ushort IFLA_BRPORT_FLUSH = 18;
     public const ushort IFLA_BRPORT_ISOLATED = 33;
     public const ushort IFLA_INET6_ADDR_GEN_MODE = 8;
     public const byte IN6_ADDR_GEN_MODE_NONE = 1;

@@ -178,15 +178,34 @@ public sealed partial class RouteBatch
     /// <summary>Settings of a bridge's port, named by the port: hairpin sends frames back where they came from, isolated ports do not reach each other.</summary>
     public void SetBridgePort(string name, bool? hairpin = null, bool? isolated = null)
     {
-        Header(Rtnetlink.RTM_NEWLINK, Request, $"set bridge port {name}", 0, 0, 0);
-        Writer.Attribute(Rtnetlink.IFLA_IFNAME, name);
-        var info = Writer.BeginNested(Rtnetlink.IFLA_LINKINFO);
-        Writer.Attribute(Rtnetlink.IFLA_INFO_SLAVE_KIND, "bridge");
-        var port = Writer.BeginNested(Rtnetlink.IFLA_INFO_SLAVE_DATA);
+        var (info, port) = BeginBridgePort(name);
         if (hairpin is { } mode) Writer.Attribute(Rtnetlink.IFLA_BRPORT_MODE, (byte)(mode ? 1 : 0));
         if (isolated is { } alone) Writer.Attribute(Rtnetlink.IFLA_BRPORT_ISOLATED, (byte)(alone ? 1 : 0));
-        Writer.EndNested(port);
-        Writer.EndNested(info);
+        EndLink(info, port);
+    }
+
+    /// <summary>Stops a bridge's port from carrying frames and forgets what was learnt on it: immediate, where deleting waits for a grace period.</summary>
+    public void DisableBridgePort(string name)
+    {
+        var (info, port) = BeginBridgePort(name);
+        Writer.Attribute(Rtnetlink.IFLA_BRPORT_STATE, (byte)0); // BR_STATE_DISABLED
+        Writer.Attribute(Rtnetlink.IFLA_BRPORT_FLUSH, []);
+        EndLink(info, port);
+    }
+
+    /// <summary>Puts a link into a group, to be deleted with the others in it.</summary>
+    public void SetGroup(string name, uint group)
+    {
+        Header(Rtnetlink.RTM_NEWLINK, Request, $"group interface {name}", 0, 0, 0);
+        Writer.Attribute(Rtnetlink.IFLA_IFNAME, name);
+        Writer.Attribute(Rtnetlink.IFLA_GROUP, group);
+    }
+
+    /// <summary>Deletes all links of a group at the price of one: the kernel waits once for all of them.</summary>
+    public void DeleteGroup(uint group)
+    {
+        Header(Rtnetlink.RTM_DELLINK, Request, $"delete the interfaces of group {group}", 0, 0, 0);
+        Writer.Attribute(Rtnetlink.IFLA_GROUP, group);
     }
 
     /// <summary>An address; IPv6 ones are usable at once (no duplicate address detection).</summary>
@@ -231,6 +250,15 @@ public sealed partial class RouteBatch
 
     public void DeleteRule(IPNetwork source, uint table, uint priority) =>
         WriteRule(Rtnetlink.RTM_DELRULE, Request, $"delete rule for {source}", source, table, priority);
+
+    private (int Info, int Port) BeginBridgePort(string name)
+    {
+        Header(Rtnetlink.RTM_NEWLINK, Request, $"set bridge port {name}", 0, 0, 0);
+        Writer.Attribute(Rtnetlink.IFLA_IFNAME, name);
+        var info = Writer.BeginNested(Rtnetlink.IFLA_LINKINFO);
+        Writer.Attribute(Rtnetlink.IFLA_INFO_SLAVE_KIND, "bridge");
+        return (info, Writer.BeginNested(Rtnetlink.IFLA_INFO_SLAVE_DATA));
+    }
 
     private int BeginLink(LinkSettings settings, string kind, out int data, int parent = 0)
     {

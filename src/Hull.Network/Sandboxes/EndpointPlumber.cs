@@ -65,16 +65,29 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
     public void Remove(IEnumerable<Endpoint> endpoints)
     {
         var batch = new RouteBatch();
-        foreach (var endpoint in endpoints)
-        {
-            if (endpoint.HostInterface is { } device) batch.DeleteLink(device);
-            if (endpoint.Limits is { EgressBitsPerSecond: > 0 }) batch.DeleteLink(names.Ifb(endpoint.Id));
-        }
-
+        foreach (var device in DevicesOf(endpoints)) batch.DeleteLink(device);
         foreach (var failure in host.Route.TryExecute(batch))
         {
             if (failure.Errno is not (NetlinkError.ENODEV or NetlinkError.EINVAL))
                 throw NetlinkError.Create(failure.Errno, batch.ActionOf(failure.Sequence), failure.Message);
+        }
+    }
+
+    /// <summary>Stops all frames to and from endpoints whose devices are about to be removed. What is gone already is fine.</summary>
+    public void Silence(IEnumerable<Endpoint> endpoints)
+    {
+        var batch = new RouteBatch();
+        foreach (var device in endpoints.Select(e => e.HostInterface).OfType<string>()) batch.DisableBridgePort(device);
+        host.Route.TryExecute(batch);
+    }
+
+    /// <summary>Names of the host's devices of endpoints.</summary>
+    public IEnumerable<string> DevicesOf(IEnumerable<Endpoint> endpoints)
+    {
+        foreach (var endpoint in endpoints)
+        {
+            if (endpoint.HostInterface is { } device) yield return device;
+            if (endpoint.Limits is { EgressBitsPerSecond: > 0 }) yield return names.Ifb(endpoint.Id);
         }
     }
 

@@ -26,6 +26,7 @@ public sealed class DeviceTests
         await playground.OpenAsync();
         Assert.Empty(await playground.Manager.AuditAsync());
         await playground.Manager.TearDownAsync(machine.InstanceId);
+        Assert.Empty(await playground.Manager.AuditAsync());
         Assert.DoesNotContain(machine.Endpoints[0].HostInterface!, playground.InHost("ip -o link"), StringComparison.Ordinal);
     }
 
@@ -60,8 +61,8 @@ public sealed class DeviceTests
             var one = await playground.Manager.SetUpAsync(playground.Spec("one", "bridge") with { NamespacePath = path });
             playground.In(one, $"busybox ping -c1 -W2 {one.Endpoints[0].IPv4Gateway}");
             await playground.Manager.TearDownAsync(one.InstanceId);
-            Assert.DoesNotContain("eth0", playground.In(path, "ip -o link").Output, StringComparison.Ordinal);
             Assert.Empty(await playground.Manager.AuditAsync());
+            Assert.DoesNotContain("eth0", playground.In(path, "ip -o link").Output, StringComparison.Ordinal);
         }
         finally
         {
