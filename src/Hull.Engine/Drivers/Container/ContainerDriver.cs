@@ -20,7 +20,7 @@ namespace Hull.Engine.Drivers.Container;
 /// A shim that is killed takes its container with it: what it supervised cannot be collected or logged by anybody else, so
 /// the driver ends it through its cgroup and records exit code 137 with the reason.
 /// </remarks>
-public sealed class ContainerDriver : IInstanceDriver
+public sealed class ContainerDriver : IInstanceDriver, IShimOwner
 {
     private readonly EngineOptions _options;
     private readonly ShimLauncher _launcher;
@@ -43,10 +43,10 @@ public sealed class ContainerDriver : IInstanceDriver
     /// <summary>Every capability of this kernel, for privileged containers.</summary>
     public static CapabilitiesSpec AllCapabilities { get; } = Security.CapabilitySets.ToSpec(Security.CapabilitySets.All);
 
-    internal TimeProvider Clock { get; }
+    public TimeProvider Clock { get; }
 
     /// <summary>The engine ends: broken connections mean nothing any more.</summary>
-    internal bool Stopping { get; private set; }
+    public bool Stopping { get; private set; }
 
     private string RuntimeRoot { get; }
 
@@ -96,33 +96,8 @@ public sealed class ContainerDriver : IInstanceDriver
     public async Task<IInstance?> ReconnectAsync(InstanceSpec spec, CancellationToken cancellationToken)
     {
         var cgroup = CgroupOf(spec);
-        var instance = new ContainerInstance(this, spec, cgroup, null);
-        if (ShimConnection.TryOpen(spec.RuntimeDirectory) is { } socket)
-        {
-            try
-            {
-                instance.Connect(socket);
-                if (await instance.ResumeSupervisionAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    if (ExitRecord.TryRead(spec.StateDirectory) is { } ended) instance.CompleteFrom(ended);
-                    return instance;
-                }
-            }
-            catch (HullException error) when (error.Kind == ErrorKind.Unavailable)
-            {
-                // It ended between the two; its record is there now, as below.
-            }
-        }
-
-        if (ExitRecord.TryRead(spec.StateDirectory) is { } record)
-        {
-            instance.CompleteFrom(record);
-            return instance;
-        }
-
-        if (!Directory.Exists(spec.RuntimeDirectory) && !cgroup.Exists) return null;
-        instance.CompleteFrom(await EndOrphanAsync(spec, null).ConfigureAwait(false));
-        return instance;
+        return await ShimReconnection.ReconnectAsync(this, new ContainerInstance(this, spec, cgroup, null), spec, cgroup, cancellationToken)
+            .ConfigureAwait(false);
     }
 
     public async Task ReclaimAsync(string id, CancellationToken cancellationToken)
@@ -135,7 +110,7 @@ public sealed class ContainerDriver : IInstanceDriver
                 cgroup.Remove();
             }
 
-            RemoveTree(Path.Combine(RuntimeRoot, id));
+            InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, id));
         }, cancellationToken).ConfigureAwait(false);
     }
 
@@ -156,18 +131,14 @@ public sealed class ContainerDriver : IInstanceDriver
     /// Ends what a killed shim left: every process of the cgroup, which no fork escapes. Records why, unless the shim
     /// had recorded an end before it died.
     /// </summary>
-    internal async Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt)
+    public async Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt)
     {
         await Task.Run(() => CgroupOf(spec).Kill(9)).ConfigureAwait(false);
-        if (ExitRecord.TryRead(spec.StateDirectory) is { } known) return known;
-        var record = new ExitRecord(ExitRecord.SupervisorLost, UnixTime.FromTime(Clock.GetUtcNow()),
-            startedAt is { } at ? UnixTime.FromTime(at) : 0, false, "its supervisor was killed, and the instance with it");
-        if (Directory.Exists(spec.StateDirectory)) record.Write(spec.StateDirectory);
-        return record;
+        return ShimReconnection.RecordLoss(spec, startedAt, Clock);
     }
 
     /// <summary>Takes back what an instance had; the shim, if it still runs, is killed.</summary>
-    internal Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => Task.Run(() =>
+    public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => Task.Run(() =>
     {
         if (shim is not null && shim.TryWait(0) is null)
         {
@@ -178,20 +149,11 @@ public sealed class ContainerDriver : IInstanceDriver
         var cgroup = CgroupOf(spec);
         cgroup.Kill(9);
         cgroup.Remove();
-        RemoveTree(Path.Combine(RuntimeRoot, spec.Id));
-        RemoveTree(spec.RuntimeDirectory);
+        InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, spec.Id));
+        InstanceFiles.RemoveTree(spec.RuntimeDirectory);
     });
 
     private const string RootName = "rootfs";
-
-    private static void RemoveTree(string path)
-    {
-        if (!Directory.Exists(path)) return;
-        using var parent = Check.Descriptor(
-            Linux.Syscalls.FileCalls.OpenAt(Linux.Abi.Fcntl.AT_FDCWD, Path.GetDirectoryName(path)!, Linux.Abi.Fcntl.O_PATH | Linux.Abi.Fcntl.O_DIRECTORY),
-            $"open the directory of {path}");
-        TreeRemover.Remove(parent, Path.GetFileName(path), path);
-    }
 
     private static ICgroup CgroupOf(InstanceSpec spec) => CgroupManager.Name(spec.Id, spec.Spec.Linux?.CgroupsPath);
 
@@ -258,15 +220,7 @@ public sealed class ContainerDriver : IInstanceDriver
         InputOnce = spec.Stdio.InputOnce,
         Columns = spec.Stdio.Columns,
         Rows = spec.Stdio.Rows,
-        Log = new LogMessage
-        {
-            Driver = spec.Log.Driver,
-            Path = spec.Log.Path,
-            MaxSize = spec.Log.MaxSize,
-            MaxFiles = spec.Log.MaxFiles,
-            Compress = spec.Log.Compress,
-            Options = [.. spec.Log.Options.SelectMany(option => new[] { option.Key, option.Value })],
-        },
+        Log = InstanceFiles.ToMessage(spec.Log),
         OomFile = cgroup.Version == CgroupVersion.V2
             ? Path.Combine(cgroup.Paths[""], "memory.events")
             : cgroup.Paths.TryGetValue("memory", out var memory) ? Path.Combine(memory, "memory.oom_control") : "",

@@ -32,7 +32,7 @@ internal sealed class ContainerExec(ContainerInstance instance, string execId, i
 }
 
 /// <summary>Execs.</summary>
-internal sealed partial class ContainerInstance
+internal partial class ContainerInstance
 {
     public async Task<IInstanceProcess> ExecAsync(ExecSpec spec, CancellationToken cancellationToken)
     {
@@ -93,7 +93,7 @@ internal sealed partial class ContainerInstance
         };
     }
 
-    private Account ResolveUser(string user, ProcessSpec init)
+    protected virtual Account ResolveUser(string user, ProcessSpec init)
     {
         if (user.Length == 0 && init.User is { } same)
             return new Account(same.Uid, same.Gid, same.AdditionalGids ?? [], Accounts.HomeOf(init.Env));

@@ -6,15 +6,15 @@ using Hull.Linux.Files;
 namespace Hull.Engine.Drivers.Container;
 
 /// <summary>Limits and usage, by the container's cgroup; the shim is not asked.</summary>
-internal sealed partial class ContainerInstance
+internal partial class ContainerInstance
 {
-    public Task UpdateAsync(ResourceLimits limits, CancellationToken cancellationToken)
+    public virtual Task UpdateAsync(ResourceLimits limits, CancellationToken cancellationToken)
     {
         Cgroup.Apply(CgroupTranslation.ToLimits(limits));
         return Task.CompletedTask;
     }
 
-    public Task<InstanceStats> StatsAsync(CancellationToken cancellationToken)
+    public virtual Task<InstanceStats> StatsAsync(CancellationToken cancellationToken)
     {
         if (_status != InstanceStatus.Running) throw HullException.Conflict($"{Id} does not run");
         var stats = CgroupTranslation.ToStats(Cgroup.ReadStats(), Cgroup.Version == CgroupVersion.V2, _driver.Clock.GetUtcNow());

@@ -9,10 +9,10 @@ using Hull.Shim.Protocol;
 
 namespace Hull.Engine.Drivers.Container;
 
-/// <summary>A container under a shim.</summary>
-internal sealed partial class ContainerInstance : IInstance
+/// <summary>A container under a shim; a virtual machine is supervised the same way and differs in few members.</summary>
+internal partial class ContainerInstance : IInstance
 {
-    private readonly ContainerDriver _driver;
+    private readonly IShimOwner _driver;
     private readonly ChildProcess? _shim;
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<string, ContainerExec> _execs = [];
@@ -21,7 +21,7 @@ internal sealed partial class ContainerInstance : IInstance
     private volatile InstanceStatus _status = InstanceStatus.Created;
     private bool _paused;
 
-    public ContainerInstance(ContainerDriver driver, InstanceSpec spec, ICgroup cgroup, ChildProcess? shim)
+    public ContainerInstance(IShimOwner driver, InstanceSpec spec, ICgroup cgroup, ChildProcess? shim)
     {
         (_driver, Spec, Cgroup, _shim) = (driver, spec, cgroup, shim);
     }
@@ -49,7 +49,7 @@ internal sealed partial class ContainerInstance : IInstance
         _ = WatchShimAsync(_connection);
     }
 
-    public async Task CreateAsync(CreateMessage message, SafeFd root, CancellationToken cancellationToken)
+    public async Task CreateAsync(CreateMessage message, SafeFd? root, CancellationToken cancellationToken)
     {
         // Hello first, without waiting for its answer: the events of a container that dies at once must find somebody.
         var hello = Connection.HelloAsync(cancellationToken);
@@ -107,7 +107,7 @@ internal sealed partial class ContainerInstance : IInstance
             ? Connection.RequestAsync(FrameKind.Resize, frame => frame.Write("").Write(columns).Write(rows), cancellationToken)
             : throw HullException.Conflict($"{Id} has no terminal");
 
-    public async Task SignalAsync(int signal, bool everyProcess, CancellationToken cancellationToken)
+    public virtual async Task SignalAsync(int signal, bool everyProcess, CancellationToken cancellationToken)
     {
         if (everyProcess) Cgroup.Kill(signal);
         else await Connection.RequestAsync(FrameKind.Signal, frame => frame.Write("").Write(signal), cancellationToken).ConfigureAwait(false);
@@ -127,10 +127,10 @@ internal sealed partial class ContainerInstance : IInstance
         return Task.CompletedTask;
     }
 
-    public Task<IReadOnlyList<int>> ProcessIdsAsync(CancellationToken cancellationToken) =>
+    public virtual Task<IReadOnlyList<int>> ProcessIdsAsync(CancellationToken cancellationToken) =>
         Task.FromResult(Cgroup.Processes());
 
-    public Task<IRootAccess> OpenRootAsync(CancellationToken cancellationToken)
+    public virtual Task<IRootAccess> OpenRootAsync(CancellationToken cancellationToken)
     {
         if (_status != InstanceStatus.Running) throw HullException.Conflict($"{Id} does not run");
         // The link leads to the root the init has now. The init is the shim's child, so while it is not collected its

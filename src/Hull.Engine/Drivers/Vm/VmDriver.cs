@@ -1,0 +1,272 @@
+using System.Globalization;
+using System.Text.Json;
+using Hull.Core;
+using Hull.Engine.Drivers.Container;
+using Hull.Engine.Drivers.Shims;
+using Hull.Hypervisor.Monitor;
+using Hull.Hypervisor.Sandboxes;
+using Hull.Linux;
+using Hull.Linux.Cgroups;
+using Hull.Linux.Files;
+using Hull.Linux.Processes;
+using Hull.Network;
+using Hull.Oci.Runtime;
+using Hull.Shim.Protocol;
+
+namespace Hull.Engine.Drivers.Vm;
+
+/// <summary>
+/// Virtual machines for OCI images: one hull-shim per instance, which runs the program hull-vm as it would run any OCI
+/// runtime, so that supervision, logs and attachments are those of containers.
+/// </summary>
+/// <remarks>
+/// A machine begins as a clone of a template that this driver keeps; its layers are the snapshot's layer files as one
+/// read-only disk, and what it writes goes to a disk image in the workload's state directory.
+/// Options: <c>vm.memory</c> in MiB, <c>vm.cpus</c>, <c>vm.disk</c> in GiB for what is written.
+/// </remarks>
+public sealed class VmDriver : IInstanceDriver, IShimOwner
+{
+    internal const string RootReason = "the files of a virtual machine are on its own disk: use exec with tar to copy them";
+
+    private readonly EngineOptions _options;
+    private readonly ShimLauncher _launcher;
+    private readonly VmPlatform _platform;
+
+    public VmDriver(EngineOptions options, TimeProvider? clock = null)
+    {
+        _options = options;
+        Clock = clock ?? TimeProvider.System;
+        _launcher = new ShimLauncher(options.ShimPath);
+        _platform = new VmPlatform(Path.Combine(options.DataRoot, "vm"), Beside("hull-agent"));
+        RuntimeRoot = Path.Combine(options.ExecRoot, "vm");
+        Capabilities = new DriverCapabilities(Isolation, DescribeCapabilities());
+    }
+
+    public string Isolation => "vm";
+
+    public AttachmentKind NetworkAttachment => AttachmentKind.Tap;
+
+    public DriverCapabilities Capabilities { get; }
+
+    public TimeProvider Clock { get; }
+
+    public bool Stopping { get; private set; }
+
+    private string RuntimeRoot { get; }
+
+    public IReadOnlyDictionary<string, string> Describe()
+    {
+        if (_platform.Hypervisor is not { } hypervisor) return new Dictionary<string, string> { ["hypervisor"] = "qemu, not used yet" };
+        return new Dictionary<string, string>
+        {
+            ["hypervisor"] = hypervisor.Capabilities.Name,
+            ["accelerator"] = hypervisor.Capabilities.Accelerator,
+            ["accelerator-reason"] = hypervisor.Capabilities.AcceleratorReason,
+        };
+    }
+
+    public IReadOnlyList<string> Validate(InstanceSpec spec)
+    {
+        _ = ShapeOf(spec);
+        if (spec.Network.Host) throw HullException.Unsupported($"network mode host: {Capabilities[InstanceCapability.HostNetwork].Reason}");
+        if (spec.Joins.Count > 0) throw HullException.Unsupported($"joining namespaces: {Capabilities[InstanceCapability.SharedNamespaces].Reason}");
+        if (spec.Root.DiskImage is null && spec.Root.LayerFiles.Count == 0 && spec.Root.Mounts.Count > 0)
+            throw HullException.Unsupported("isolation vm needs layers as erofs files, which the image store of this engine does not keep");
+        return [];
+    }
+
+    public async Task<IInstance> CreateAsync(InstanceSpec spec, CancellationToken cancellationToken)
+    {
+        Validate(spec);
+        var (guest, template) = await _platform.PrepareAsync(ShapeOf(spec), cancellationToken).ConfigureAwait(false);
+        Directory.CreateDirectory(spec.RuntimeDirectory);
+        ExitRecord.Delete(spec.StateDirectory);
+        var (shim, socket) = _launcher.Start(spec.RuntimeDirectory);
+        VmInstance? instance = null;
+        try
+        {
+            WriteBundle(spec, guest, template);
+            instance = new VmInstance(this, spec, CgroupOf(spec), shim);
+            instance.Connect(socket);
+            await instance.CreateAsync(MessageFor(spec), null, cancellationToken).ConfigureAwait(false);
+            return instance;
+        }
+        catch
+        {
+            if (instance is null) socket.Dispose();
+            else await instance.DisposeAsync().ConfigureAwait(false);
+            await TakeBackAsync(spec, shim).ConfigureAwait(false);
+            shim.Dispose();
+            throw;
+        }
+    }
+
+    public async Task<IInstance?> ReconnectAsync(InstanceSpec spec, CancellationToken cancellationToken)
+    {
+        var cgroup = CgroupOf(spec);
+        var instance = new VmInstance(this, spec, cgroup, null);
+        return await ShimReconnection.ReconnectAsync(this, instance, spec, cgroup, cancellationToken).ConfigureAwait(false);
+    }
+
+    public Task ReclaimAsync(string id, CancellationToken cancellationToken) => Task.Run(() =>
+    {
+        var cgroup = CgroupManager.Name(id, $"{_options.CgroupParent}/{id}");
+        cgroup.Kill(9);
+        cgroup.Remove();
+        InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, id));
+    }, cancellationToken);
+
+    public Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken) =>
+        throw HullException.Unsupported(RootReason);
+
+    public async ValueTask DisposeAsync()
+    {
+        Stopping = true;
+        await _platform.DisposeAsync().ConfigureAwait(false);
+    }
+
+    public async Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt)
+    {
+        await Task.Run(() => CgroupOf(spec).Kill(9)).ConfigureAwait(false);
+        return ShimReconnection.RecordLoss(spec, startedAt, Clock);
+    }
+
+    public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => Task.Run(() =>
+    {
+        if (shim is not null && shim.TryWait(0) is null)
+        {
+            shim.Kill(9);
+            shim.Wait();
+        }
+
+        var cgroup = CgroupOf(spec);
+        cgroup.Kill(9);
+        cgroup.Remove();
+        InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, spec.Id));
+        InstanceFiles.RemoveTree(spec.RuntimeDirectory);
+    });
+
+    /// <summary>Looks a user up in the image's layers, mounted where nobody else sees them.</summary>
+    internal static Account ResolveAccount(InstanceSpec spec, string user)
+    {
+        if (spec.Root.Mounts is not [var mount]) return new Account(0, 0, [], "/root");
+        using var root = RootMounts.Open(mount);
+        using var view = RootDirectory.FromDescriptor(root.Descriptor.Duplicate(), "the root of " + spec.Id);
+        return Accounts.Resolve(view, user, spec.AdditionalGroups);
+    }
+
+    private void WriteBundle(InstanceSpec spec, GuestSource guest, TemplateSource template)
+    {
+        var shape = ShapeOf(spec);
+        var writable = Path.Combine(spec.StateDirectory, "writable.img");
+        _platform.Disks.Create(writable, DiskBytesOf(spec));
+        var process = spec.Spec.Process ?? throw HullException.Internal($"{spec.Id} has no process");
+        var account = ResolveAccount(spec, spec.User);
+        var final = spec.Spec with
+        {
+            Root = new RootSpec { Path = "rootfs", Readonly = spec.Root.ReadOnly },
+            Process = process with
+            {
+                User = account.ToSpec(process.User?.Umask),
+                Env = Accounts.WithHome(process.Env ?? [], account.Home),
+                Capabilities = Accounts.CapabilitiesFor(process.Capabilities, account.User),
+            },
+        };
+        AtomicFile.Write(Path.Combine(spec.RuntimeDirectory, "config.json"),
+            JsonSerializer.SerializeToUtf8Bytes(final, RuntimeJson.Default.Spec), durable: false);
+        var bundle = new VmBundle
+        {
+            HostName = spec.Spec.Hostname ?? RandomId.Short(spec.Id),
+            MachineId = spec.Id[..32],
+            MemoryBytes = shape.MemoryBytes,
+            Processors = shape.Processors,
+            Guest = guest,
+            Template = template,
+            Layers = spec.Root.LayerFiles,
+            WritableDisk = writable,
+            Nics = [.. spec.Network.Endpoints.Select(ToNic)],
+            Routes = [.. spec.Network.Endpoints.SelectMany(ToRoutes)],
+        };
+        AtomicFile.Write(Path.Combine(spec.RuntimeDirectory, VmBundle.FileName),
+            JsonSerializer.SerializeToUtf8Bytes(bundle, VmBundleJson.Default.VmBundle), durable: false);
+    }
+
+    private static VmNic ToNic(Endpoint endpoint)
+    {
+        var addresses = new List<string>();
+        if (endpoint.IPv4Address is { } four) addresses.Add(string.Create(CultureInfo.InvariantCulture, $"{four}/{endpoint.IPv4PrefixLength}"));
+        if (endpoint.IPv6Address is { } six) addresses.Add(string.Create(CultureInfo.InvariantCulture, $"{six}/{endpoint.IPv6PrefixLength}"));
+        return new VmNic(endpoint.HostInterface ?? throw HullException.Internal($"the endpoint on {endpoint.NetworkName} has no tap"),
+            endpoint.InterfaceName, endpoint.MacAddress, addresses, (uint)endpoint.Mtu);
+    }
+
+    private static IEnumerable<VmRoute> ToRoutes(Endpoint endpoint)
+    {
+        if (!endpoint.DefaultRoute) yield break;
+        if (endpoint.IPv4Gateway is { } four) yield return new VmRoute(endpoint.InterfaceName, "0.0.0.0/0", four.ToString());
+        if (endpoint.IPv6Gateway is { } six) yield return new VmRoute(endpoint.InterfaceName, "::/0", six.ToString());
+    }
+
+    private static SandboxShape ShapeOf(InstanceSpec spec)
+    {
+        var memory = NumberOption(spec, "vm.memory") is { } mebibytes ? mebibytes << 20
+            : spec.Resources.Memory is > 0 and var limit ? limit : (long?)null;
+        var processors = NumberOption(spec, "vm.cpus")
+            ?? (spec.Resources.NanoCpus is > 0 and var nano ? (nano + 999_999_999) / 1_000_000_000 : null);
+        if (memory is > 1L << 42) throw HullException.Invalid($"a virtual machine cannot have {memory} bytes of memory");
+        if (processors is < 1 or > 255) throw HullException.Invalid($"a virtual machine cannot have {processors} processors");
+        return SandboxShape.For(memory, (int?)processors);
+    }
+
+    private static long DiskBytesOf(InstanceSpec spec) =>
+        NumberOption(spec, "vm.disk") is { } gibibytes ? gibibytes << 30 : Hull.Hypervisor.Disks.WritableDisk.DefaultBytes;
+
+    private static long? NumberOption(InstanceSpec spec, string name)
+    {
+        if (!spec.Isolation.Options.TryGetValue(name, out var text) || text.Length == 0) return null;
+        return long.TryParse(text, CultureInfo.InvariantCulture, out var number) && number is > 0 and < 1 << 24
+            ? number
+            : throw HullException.Invalid($"option {name} is '{text}': expected a positive number");
+    }
+
+    private string Beside(string program) => Path.Combine(Path.GetDirectoryName(_launcher.Program) ?? "/", program);
+
+    private static ICgroup CgroupOf(InstanceSpec spec) => CgroupManager.Name(spec.Id, spec.Spec.Linux?.CgroupsPath);
+
+    private CreateMessage MessageFor(InstanceSpec spec) => new()
+    {
+        Id = spec.Id,
+        Bundle = spec.RuntimeDirectory,
+        StateDirectory = spec.StateDirectory,
+        Runtime = Beside("hull-vm"),
+        RuntimeRoot = RuntimeRoot,
+        Terminal = spec.Stdio.Terminal,
+        OpenInput = spec.Stdio.OpenInput,
+        InputOnce = spec.Stdio.InputOnce,
+        Columns = spec.Stdio.Columns,
+        Rows = spec.Stdio.Rows,
+        Log = InstanceFiles.ToMessage(spec.Log),
+    };
+
+    private static Dictionary<InstanceCapability, CapabilityStatus> DescribeCapabilities()
+    {
+        var all = new Dictionary<InstanceCapability, CapabilityStatus>();
+        foreach (var capability in Enum.GetValues<InstanceCapability>()) all[capability] = CapabilityStatus.Yes;
+        foreach (var (capability, reason) in (ReadOnlySpan<(InstanceCapability, string)>)
+        [
+            (InstanceCapability.LiveRootAccess, RootReason),
+            (InstanceCapability.SharedNetwork, "the network of a virtual machine is inside it"),
+            (InstanceCapability.SharedNamespaces, "a virtual machine shares no namespaces with others"),
+            (InstanceCapability.HostNetwork, "a virtual machine cannot use the network of the host itself"),
+            (InstanceCapability.NetworkHotPlug, "networks of a virtual machine are attached when it is started"),
+            (InstanceCapability.BindMounts, "only files of up to 1 MiB can be given to a virtual machine, by copy"),
+            (InstanceCapability.Devices, "devices of the host are not passed through"),
+            (InstanceCapability.UserNamespaces, "a virtual machine has its own users"),
+            (InstanceCapability.Snapshot, "not offered for instances yet"),
+            (InstanceCapability.Fork, "not offered for instances yet"),
+            (InstanceCapability.HotAdd, "the shape of a virtual machine is set at its creation"),
+            (InstanceCapability.Console, "a virtual machine that runs an image has no screen; use its terminal"),
+        ]) all[capability] = CapabilityStatus.No(reason);
+        return all;
+    }
+}

@@ -1,0 +1,78 @@
+using System.Globalization;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Files;
+using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
+
+namespace Hull.Hypervisor.Disks;
+
+/// <summary>
+/// The disk that takes what a container in a machine writes: a sparse ext4 image. One is formatted per size and kept;
+/// each machine gets a copy of the few hundred KiB that are not holes.
+/// </summary>
+/// <param name="directory">Where the formatted images are kept.</param>
+public sealed class WritableDisk(string directory)
+{
+    /// <summary>Bytes a container may write unless told otherwise; only what is written takes space.</summary>
+    public const long DefaultBytes = 20L << 30;
+
+    private const int SEEK_DATA = 3;
+    private const int SEEK_HOLE = 4;
+
+    /// <summary>Makes a new disk at <paramref name="path"/>; one that is there stays as it is.</summary>
+    public void Create(string path, long bytes = DefaultBytes)
+    {
+        if (File.Exists(path)) return;
+        var source = Formatted(bytes);
+        var incoming = path + ".new";
+        CopySparse(source, incoming);
+        File.Move(incoming, path, overwrite: true);
+    }
+
+    private string Formatted(long bytes)
+    {
+        Directory.CreateDirectory(directory);
+        var path = Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"ext4-{bytes}.img"));
+        if (File.Exists(path)) return path;
+        using var exclusive = FileLock.Acquire(Path.Combine(directory, "lock"));
+        if (File.Exists(path)) return path;
+        var incoming = path + ".new";
+        File.Delete(incoming);
+        using (var file = Check.Descriptor(
+            FileCalls.OpenAt(Fcntl.AT_FDCWD, incoming, Fcntl.O_RDWR | Fcntl.O_CREAT | Fcntl.O_EXCL, 0x180), $"create {incoming}"))
+        {
+            Check.Result(FileCalls.Truncate(file.Value, bytes), $"size {incoming}");
+        }
+
+        // A small journal keeps the file system consistent over a power failure; blocks for root alone make no sense here.
+        ChildProcess.Run(new ChildProcessOptions("mke2fs", "-q", "-t", "ext4", "-F", "-m", "0", "-J", "size=8",
+            "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", incoming), timeout: TimeSpan.FromMinutes(1)).RequireSuccess();
+        File.Move(incoming, path);
+        return path;
+    }
+
+    private static void CopySparse(string from, string to)
+    {
+        using var source = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, from, Fcntl.O_RDONLY), $"open {from}");
+        File.Delete(to);
+        using var target = Check.Descriptor(
+            FileCalls.OpenAt(Fcntl.AT_FDCWD, to, Fcntl.O_RDWR | Fcntl.O_CREAT | Fcntl.O_EXCL, 0x180), $"create {to}");
+        Check.Result(FileCalls.Truncate(target.Value, new FileInfo(from).Length), $"size {to}");
+        var data = FileCalls.Seek(source.Value, 0, SEEK_DATA);
+        while (data >= 0)
+        {
+            var hole = Check.Result(FileCalls.Seek(source.Value, data, SEEK_HOLE), $"find holes of {from}");
+            Check.Result(FileCalls.Seek(source.Value, data, 0), $"seek in {from}");
+            Check.Result(FileCalls.Seek(target.Value, data, 0), $"seek in {to}");
+            for (var left = hole - data; left > 0;)
+            {
+                var copied = Check.Result(FileCalls.CopyFileRange(source.Value, target.Value, left), $"copy {from}");
+                if (copied == 0) throw HullException.Corrupted($"{from} became shorter while it was copied");
+                left -= copied;
+            }
+
+            data = FileCalls.Seek(source.Value, hole, SEEK_DATA);
+        }
+    }
+}
