@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hull.Cli;
+using Hull.Cli.Images;
 using Hull.Cli.Verbs;
 using Hull.Core;
 
@@ -11,7 +12,8 @@ CommandEntry[] entries =
 
 try
 {
-    if (Dispatcher.TryRun(EngineVerbs.All(), args) is { } code) return code;
+    RegistryCommand.TryServe(args);
+    if (Dispatcher.TryRun([.. EngineVerbs.All(), .. ImageVerbs.All(), RegistryCommand.Entry], args) is { } code) return code;
     var command = CommandLine.Build(entries, args);
     return await command.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false }).ConfigureAwait(false);
 }

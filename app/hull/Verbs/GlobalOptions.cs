@@ -28,7 +28,7 @@ public sealed class GlobalOptions
             .Value("tlscacert", null, "file", "certificates that the engine's must descend from", v => authority = v)
             .Value("tlscert", null, "file", "client certificate", v => certificate = v)
             .Value("tlskey", null, "file", "key of the client certificate", v => key = v)
-            .Value("root", null, "directory", "image store, for commands that need no engine", _ => { })
+            .Value("root", null, "directory", "image store, for commands that need no engine", v => Images.StateRoot.Global = v)
             .Switch("version", 'v', "print the version", v => Version = v);
     }
 

@@ -1,5 +1,6 @@
 using System.Formats.Tar;
 using System.Security.Cryptography;
+using Hull.Images.Snapshots;
 
 namespace Hull.Images.Bootstrap;
 
@@ -7,7 +8,7 @@ namespace Hull.Images.Bootstrap;
 /// What one root file system has on top of another, as a layer tar (image-spec layer.md). Both are tars of our own
 /// making; directories above a change are always part of it, so that the layer also stands alone.
 /// </summary>
-internal static class LayerDifference
+public static class LayerDifference
 {
     private sealed record Item(TarEntryType Type, UnixFileMode Mode, int User, int Group, long Time, string Link, string Attributes, string Content);
 
@@ -33,6 +34,17 @@ internal static class LayerDifference
             var whiteout = new UstarTarEntry(TarEntryType.RegularFile, gone[..(slash + 1)] + ".wh." + gone[(slash + 1)..]) { ModificationTime = DateTimeOffset.UnixEpoch };
             writer.WriteEntry(whiteout);
         }
+    }
+
+    /// <summary>What differs between two root file systems given as tars, sorted by path; the way <c>docker diff</c> lists it.</summary>
+    public static IReadOnlyList<SnapshotChange> Compare(Stream lower, Stream upper)
+    {
+        var below = Read(lower);
+        var above = Read(upper);
+        var changes = above.Where(entry => entry.Key.Length > 0 && (!below.TryGetValue(entry.Key, out var old) || old != entry.Value))
+            .Select(entry => new SnapshotChange("/" + entry.Key, below.ContainsKey(entry.Key) ? ChangeKind.Modified : ChangeKind.Added));
+        var gone = Gone(below, above).Select(name => new SnapshotChange("/" + name, ChangeKind.Deleted));
+        return [.. changes.Concat(gone).OrderBy(change => change.Path, StringComparer.Ordinal)];
     }
 
     private static Dictionary<string, Item> Read(Stream tar)

@@ -97,6 +97,14 @@ public sealed partial class RemoteRepository : IDisposable
         throw failure ?? HullException.NotFound($"foreign layer {descriptor.Digest.Short} names no address it can be fetched from");
     }
 
+    /// <summary>Asks the registry whether it accepts the credentials; throws <see cref="ErrorKind.Unauthenticated"/> where not.</summary>
+    public async Task CheckLoginAsync(CancellationToken cancellation = default)
+    {
+        var client = await WritingAsync(cancellation).ConfigureAwait(false);
+        using var response = await client.ExpectAsync(new RegistryRequest(HttpMethod.Get, new Uri(client.Endpoint.Base, "/v2/"), ""),
+            "login", cancellation, HttpStatusCode.OK).ConfigureAwait(false);
+    }
+
     /// <summary>All tags, in the order the registry lists them, page by page.</summary>
     public async IAsyncEnumerable<string> TagsAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation = default)
     {

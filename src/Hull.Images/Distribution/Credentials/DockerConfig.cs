@@ -87,7 +87,7 @@ public sealed class DockerConfig : ICredentialSource
     }
 
     /// <summary>The registry a key of <c>auths</c> means: without scheme and path, and Docker's old name for its Hub.</summary>
-    internal static string HostOf(string key)
+    public static string HostOf(string key)
     {
         var text = key;
         var scheme = text.IndexOf("://", StringComparison.Ordinal);
