@@ -1,5 +1,6 @@
-using Hull.Cli.Verbs;
+using Hull.Cli.Containers;
 using Hull.Cli.Contexts;
+using Hull.Cli.Verbs;
 
 namespace Hull.Cli;
 
@@ -8,6 +9,8 @@ internal static class EngineVerbs
 {
     public static VerbEntry[] All() =>
     [
+        .. ContainerVerbs.Common(),
+        VerbEntry.ForGroup("container", "Manage containers", ContainerVerbs.Group),
         VerbEntry.ForGroup("context", "Manage named engines", ContextVerbs.All),
     ];
 }

@@ -29,6 +29,7 @@ public sealed class DockerEdge
         new TransferEndpoints(services).Map(router);
         new NetworkEndpoints(services.Engine, services.Clock).Map(router);
         new VolumeEndpoints(services.Engine, services.Clock).Map(router);
+        new Native.RunEndpoint(services).Map(router);
         UnsupportedEndpoints.Map(router);
     }
 

@@ -13,17 +13,20 @@ internal static class StreamPump
     /// <param name="attachment">The process.</param>
     /// <param name="framed">Whether output is framed; with a terminal it never is.</param>
     /// <param name="input">Whether what the client sends is input; it is read in any case, to notice its end.</param>
-    public static async Task RunAsync(HijackedConnection connection, IAttachment attachment, bool framed, bool input)
+    /// <returns>Whether the client left before the output ended.</returns>
+    public static async Task<bool> RunAsync(HijackedConnection connection, IAttachment attachment, bool framed, bool input)
     {
         using var done = new CancellationTokenSource();
         var forward = ForwardInputAsync(connection, attachment, input, done.Token);
         try
         {
             await ForwardOutputAsync(connection, attachment, framed, done.Token).ConfigureAwait(false);
+            return false;
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {
             // The client left. The process does not notice.
+            return true;
         }
         finally
         {
