@@ -161,13 +161,15 @@ public sealed class ApiRequest
         {
             Response.Headers.Upgrade = "tcp";
             Response.Headers.Connection = "Upgrade";
-            context.Features.Get<IHttpResponseFeature>()!.ReasonPhrase = "UPGRADED";
-            return new HijackedConnection(await upgrade.UpgradeAsync().ConfigureAwait(false), null);
+            return new HijackedConnection(await upgrade.UpgradeAsync().ConfigureAwait(false));
         }
 
-        var transport = context.Features.Get<IConnectionTransportFeature>()?.Transport
+        var transport = context.Features.Get<IConnectionTransportFeature>()?.Transport as GatedTransport
             ?? throw HullException.Internal("the connection has no transport to take over");
-        var connection = new HijackedConnection(new DuplexStream(transport), context);
+        // Whatever the server would answer when this request ends, the stream has been answer enough.
+        Response.Headers.Connection = "close";
+        transport.Close();
+        var connection = new HijackedConnection(new DuplexStream(transport.Inner));
         await connection.WriteHeadAsync(Response).ConfigureAwait(false);
         return connection;
     }

@@ -14,6 +14,7 @@ internal static class HalfCloseTransport
     {
         connection.Features.Set(new ConnectionInput(connection.ConnectionClosed));
         connection.ConnectionClosed = CancellationToken.None;
+        connection.Transport = new GatedTransport(connection.Transport);
         await next(connection).ConfigureAwait(false);
     };
 }

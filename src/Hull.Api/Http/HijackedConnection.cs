@@ -1,6 +1,5 @@
 using System.IO.Pipelines;
 using System.Text;
-using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 
 namespace Hull.Api.Http;
@@ -11,13 +10,9 @@ namespace Hull.Api.Http;
 /// </summary>
 public sealed class HijackedConnection : IAsyncDisposable
 {
-    private static readonly TimeSpan FlushTimeout = TimeSpan.FromSeconds(30);
     private readonly Stream stream;
-    private readonly HttpContext? raw;
 
-    /// <param name="stream">Both ways.</param>
-    /// <param name="raw">Given where the stream is the transport itself, which Kestrel must then not write on.</param>
-    internal HijackedConnection(Stream stream, HttpContext? raw) => (this.stream, this.raw) = (stream, raw);
+    internal HijackedConnection(Stream stream) => this.stream = stream;
 
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
         stream.ReadAsync(buffer, cancellationToken);
@@ -28,28 +23,7 @@ public sealed class HijackedConnection : IAsyncDisposable
         await stream.FlushAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        if (raw is null)
-        {
-            await stream.DisposeAsync().ConfigureAwait(false);
-            return;
-        }
-
-        // Completing the pipe makes the transport send what is left and close. Aborting before it has would lose bytes.
-        await raw.Features.Get<IConnectionTransportFeature>()!.Transport.Output.CompleteAsync().ConfigureAwait(false);
-        var ended = raw.Features.Get<ConnectionInput>()?.Ended ?? CancellationToken.None;
-        try
-        {
-            await Task.Delay(FlushTimeout, ended).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-            // Both halves are closed.
-        }
-
-        raw.Abort();
-    }
+    public ValueTask DisposeAsync() => stream.DisposeAsync();
 
     internal async Task WriteHeadAsync(HttpResponse response)
     {
