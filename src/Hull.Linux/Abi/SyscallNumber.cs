@@ -60,6 +60,7 @@ public static class SyscallNumber
     public static nint SYS_removexattr => Generic ? 14 : 197;
     public static nint SYS_lremovexattr => Generic ? 15 : 198;
     public static nint SYS_fremovexattr => Generic ? 16 : 199;
+    public static nint SYS_getcwd => Generic ? 17 : 79;
     public static nint SYS_chdir => Generic ? 49 : 80;
     public static nint SYS_fchdir => Generic ? 50 : 81;
     public static nint SYS_chroot => Generic ? 51 : 161;

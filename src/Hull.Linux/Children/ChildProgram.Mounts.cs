@@ -1,0 +1,76 @@
+using Hull.Linux.Abi;
+using static Hull.Linux.Abi.Fcntl;
+using static Hull.Linux.Abi.MountApi;
+using static Hull.Linux.Abi.SyscallNumber;
+
+namespace Hull.Linux.Children;
+
+/// <content>Mounts by descriptor.</content>
+public sealed unsafe partial class ChildProgram
+{
+    public Operation Mount(string? source, string target, string? type, ulong flags, string? data) =>
+        Call("mount", target, SYS_mount, source is null ? 0 : Text(source), Text(target), type is null ? 0 : Text(type), flags,
+            data is null ? 0 : Text(data));
+
+    public Operation Umount(string target, int flags) => Call("unmount", target, SYS_umount2, Text(target), flags);
+
+    public Operation FsOpen(Slot context, string type, string description) =>
+        Call("use file system", description, SYS_fsopen, Text(type), FSOPEN_CLOEXEC, result: context);
+
+    public Operation FsConfigString(Slot context, string key, string value, string description) =>
+        Call("set a mount option of", description, SYS_fsconfig, context, FSCONFIG_SET_STRING, Text(key), Text(value), 0);
+
+    public Operation FsConfigFlag(Slot context, string key, string description) =>
+        Call("set a mount option of", description, SYS_fsconfig, context, FSCONFIG_SET_FLAG, Text(key), 0, 0);
+
+    public Operation FsConfigCreate(Slot context, string description) =>
+        Call("create file system for", description, SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+
+    public Operation FsMount(Slot mount, Slot context, ulong attributes, string description) =>
+        Call("mount", description, SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes, result: mount);
+
+    public Operation OpenTree(Slot tree, Argument directory, string path, uint flags, string description) =>
+        Call("clone the mount of", description, SYS_open_tree, directory, Text(path), flags | OPEN_TREE_CLOEXEC, result: tree);
+
+    /// <summary>Attaches a detached mount to an open directory or file.</summary>
+    public Operation MoveMount(Argument mount, Argument target, string description) =>
+        Call("mount", description, SYS_move_mount, mount, Text(""), target, Text(""), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+
+    public Operation MountSetAttr(Argument mount, MountAttr attributes, bool recursive, string description) =>
+        Call("set mount attributes of", description, SYS_mount_setattr, mount, Text(""), AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
+            Struct(attributes), sizeof(MountAttr));
+
+    public Operation Fchdir(Argument directory, string description) => Call("change directory to", description, SYS_fchdir, directory);
+
+    public Operation Chdir(string path) => Call("change directory to", path, SYS_chdir, Text(path));
+
+    public Operation PivotRoot(string root, string old) => Call("pivot_root", null, SYS_pivot_root, Text(root), Text(old));
+
+    public Operation Chroot(string path) => Call("chroot", path, SYS_chroot, Text(path));
+
+    /// <summary>Aborts unless the descriptor's file system has the magic number.</summary>
+    public Operation ExpectFileSystem(Slot descriptor, long magic, string verb, string subject)
+    {
+        var buffer = Buffer(sizeof(StatFs));
+        Call(verb, subject, SYS_fstatfs, descriptor, buffer);
+        var type = NewSlot();
+        Load(type, buffer, 8);
+        return Expect(verb, subject, type, (nint)magic);
+    }
+
+    /// <summary>Aborts unless the descriptor is the character device of these numbers.</summary>
+    public void ExpectDevice(Slot descriptor, uint major, uint minor, string description)
+    {
+        var buffer = Buffer(sizeof(Statx));
+        Call("examine", description, SYS_statx, descriptor, Text(""), AT_EMPTY_PATH, StatxMask.STATX_BASIC_STATS, buffer);
+        var status = (Statx*)buffer;
+        var value = NewSlot();
+        // SAFETY: addresses inside the struct of this arena.
+        Load(value, (nint)(&status->stx_mode), 2);
+        Expect("use", description, value, StatMode.S_IFCHR, (nint)StatMode.S_IFMT);
+        Load(value, (nint)(&status->stx_rdev_major), 4);
+        Expect("use", description, value, major);
+        Load(value, (nint)(&status->stx_rdev_minor), 4);
+        Expect("use", description, value, minor);
+    }
+}
