@@ -1,1 +1,51 @@
-return 0;
+using Hull.Core;
+using Hull.RuntimeCli.CommandLine;
+using Hull.RuntimeCli.Commands;
+
+namespace Hull.RuntimeCli;
+
+/// <summary>The OCI runtime: a drop-in for runc's command line.</summary>
+internal static class Program
+{
+    internal const string Name = "hull-runtime";
+
+    internal static int Main(string[] arguments)
+    {
+        FlagSet? global = null;
+        try
+        {
+            global = FlagSet.Parse(Name, Invocation.GlobalFlags, arguments, 0, stopAtArgument: true);
+            if (global.Has("version") || global.Arguments is ["version", ..]) return Help.Version();
+            if (global.Has("help") || global.Arguments.Count == 0 || global.Arguments[0] is "help" or "h") return Help.Global();
+            var command = CommandTable.Find(global.Arguments[0]);
+            var flags = ParseCommand(command, global.Arguments);
+            if (flags.Has("help")) return Help.Of(command);
+            return command.Run(new Invocation(global, flags, [Name, .. arguments]));
+        }
+        catch (HullException error)
+        {
+            return Fail(global, error.FullMessage, ErrorMapping.ToExitCode(error.Kind));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        {
+            return Fail(global, error.Message.ReplaceLineEndings(" "), 1);
+        }
+    }
+
+    private static FlagSet ParseCommand(Command command, List<string> arguments)
+    {
+        IReadOnlyList<Flag> known = [.. command.Flags, new Flag("help", FlagKind.Switch, "show help", 'h')];
+        if (!command.TakesProgram) return FlagSet.Parse(command.Name, known, arguments, 1, stopAtArgument: false);
+
+        // exec [flags] <id> [flags] <program> [its own flags]: the id is one argument, and the rest is the program's.
+        var flags = FlagSet.Parse(command.Name, known, arguments, 1, stopAtArgument: true);
+        return flags;
+    }
+
+    private static int Fail(FlagSet? global, string message, int exitCode)
+    {
+        Output.WriteError(Output.TextLine("error", message, TimeProvider.System));
+        if (global?.Get("log") is { Length: > 0 } path) Output.Log(path, global.Get("log-format") == "json", "error", message, TimeProvider.System);
+        return exitCode;
+    }
+}

@@ -14,6 +14,8 @@ public sealed record RuntimeOptions
 
     /// <summary>Cgroups are used as far as the caller may; null finds out from the effective user.</summary>
     public bool? Rootless { get; init; }
+
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
 }
 
 /// <summary>The three standard streams of a process; each is duplicated, the caller keeps its own.</summary>
@@ -35,8 +37,14 @@ public record ProcessOptions
     /// </summary>
     public string? ConsoleSocket { get; init; }
 
+    /// <summary>Whether the caller takes the master from <see cref="ContainerProcess.Terminal"/>.</summary>
+    public bool AcceptsTerminal { get; init; }
+
     /// <summary>Further descriptors of the process: 3, 4, …, and LISTEN_FDS where the caller has it.</summary>
     public IReadOnlyList<SafeFd> ExtraDescriptors { get; init; } = [];
+
+    /// <summary>Variables added to the process's environment, <c>NAME=value</c>.</summary>
+    public IReadOnlyList<string> ExtraEnvironment { get; init; } = [];
 
     /// <summary>A file that gets the process's pid in decimal.</summary>
     public string? PidFile { get; init; }

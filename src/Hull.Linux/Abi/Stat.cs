@@ -68,6 +68,8 @@ public struct Statx
 [CHeader("sys/vfs.h"), CName("struct statfs")]
 public struct StatFs
 {
+    public const long ST_RDONLY = 1;
+
     public long f_type;
     public long f_bsize;
     public ulong f_blocks;

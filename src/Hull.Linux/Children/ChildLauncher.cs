@@ -87,6 +87,14 @@ public readonly struct ChildReport
     /// <summary>The number that came with the message.</summary>
     public int Value { get; }
 
+    /// <summary>A channel for reports, the child's end with a number of at least <paramref name="minimum"/>.</summary>
+    public static (SafeFd Parent, SafeFd Child) CreateChannel(int minimum)
+    {
+        var (parent, child) = SocketCalls.CreatePair(Sockets.SOCK_SEQPACKET);
+        if (child.Value >= minimum) return (parent, child);
+        using (child) return (parent, child.DuplicateAbove(minimum));
+    }
+
     /// <summary>
     /// Reads the next report of a seqpacket channel; descriptors that come with it are added to the list. Throws what an
     /// operation of the program failed with.

@@ -54,16 +54,29 @@ public sealed unsafe partial class ChildProgram
     public Operation Write(Argument descriptor, ReadOnlySpan<byte> bytes, string verb, string? subject = null) =>
         Call(verb, subject, SYS_write, descriptor, Bytes(bytes), bytes.Length);
 
-    /// <summary>Opens a file below a verified procfs, writes to it and closes it. No step leaves procfs or follows a link.</summary>
+    /// <summary>
+    /// Opens a file below a verified procfs. No step leaves procfs; its own links (self, thread-self) are followed, and the
+    /// magic link at the end where it is asked for.
+    /// </summary>
+    public Operation OpenProc(Slot result, Argument proc, string path, bool followLast = false, int flags = O_RDONLY)
+    {
+        const ulong inside = Resolve.RESOLVE_BENEATH | Resolve.RESOLVE_NO_XDEV | Resolve.RESOLVE_NO_MAGICLINKS;
+        if (!followLast) return OpenAt2(result, proc, path, flags, inside, "/proc/" + path);
+        var slash = path.LastIndexOf('/');
+        OpenAt2(Check, proc, path[..slash], O_PATH | O_DIRECTORY, inside, "/proc/" + path);
+        return OpenAt(result, Check, path[(slash + 1)..], flags);
+    }
+
+    /// <summary>Writes to a file below a verified procfs.</summary>
     public Operation WriteProc(Argument proc, string path, string value, string verb, string? subject)
     {
-        const ulong strict = Resolve.RESOLVE_BENEATH | Resolve.RESOLVE_NO_XDEV | Resolve.RESOLVE_NO_SYMLINKS | Resolve.RESOLVE_NO_MAGICLINKS;
-        var file = NewSlot();
-        var how = Struct(new OpenHow { flags = (ulong)(uint)(O_WRONLY | O_CLOEXEC), resolve = strict });
-        Call(verb, subject, SYS_openat2, proc, Text(path), how, sizeof(OpenHow), result: file);
-        var text = System.Text.Encoding.UTF8.GetBytes(value);
-        var write = Write(file, text, verb, subject);
-        Close(file);
+        var how = Struct(new OpenHow
+        {
+            flags = (ulong)(uint)(O_WRONLY | O_CLOEXEC), resolve = Resolve.RESOLVE_BENEATH | Resolve.RESOLVE_NO_XDEV | Resolve.RESOLVE_NO_MAGICLINKS,
+        });
+        Call(verb, subject, SYS_openat2, proc, Text(path), how, sizeof(OpenHow), result: Check);
+        var write = Write(Check, System.Text.Encoding.UTF8.GetBytes(value), verb, subject);
+        Close(Check);
         return write;
     }
 
@@ -73,7 +86,7 @@ public sealed unsafe partial class ChildProgram
     /// <summary>Waits for one byte. The end of the stream, which is the death of the parent, ends the child.</summary>
     public void WaitFor(Argument socket, byte message)
     {
-        var count = NewSlot();
+        var count = Check;
         var buffer = Buffer(8);
         Call("wait for", "the runtime", SYS_read, socket, buffer, 1, result: count);
         Expect("wait for", "the runtime, which ended", count, 1);

@@ -53,24 +53,35 @@ public sealed unsafe partial class ChildProgram
     {
         var buffer = Buffer(sizeof(StatFs));
         Call(verb, subject, SYS_fstatfs, descriptor, buffer);
-        var type = NewSlot();
-        Load(type, buffer, 8);
-        return Expect(verb, subject, type, (nint)magic);
+        Load(Check, buffer, 8);
+        return Expect(verb, subject, Check, (nint)magic);
     }
 
-    /// <summary>Aborts unless the descriptor is the character device of these numbers.</summary>
-    public void ExpectDevice(Slot descriptor, uint major, uint minor, string description)
+    /// <summary>Aborts where the descriptor's file system has the magic number.</summary>
+    public void RefuseFileSystem(Slot descriptor, long magic, string verb)
+    {
+        var buffer = Buffer(sizeof(StatFs));
+        Call(verb, null, SYS_fstatfs, descriptor, buffer);
+        Load(Check, buffer, 8);
+        var other = new Label();
+        Expect(verb, null, Check, (nint)magic).OnFailure(other);
+        Fail(verb, null, (int)Errno.EPERM);
+        Mark(other);
+    }
+
+    /// <summary>Aborts unless the descriptor is a node of this type (S_IF*) and, for devices, these numbers.</summary>
+    public void ExpectNode(Slot descriptor, uint type, uint major, uint minor, string description)
     {
         var buffer = Buffer(sizeof(Statx));
         Call("examine", description, SYS_statx, descriptor, Text(""), AT_EMPTY_PATH, StatxMask.STATX_BASIC_STATS, buffer);
         var status = (Statx*)buffer;
-        var value = NewSlot();
         // SAFETY: addresses inside the struct of this arena.
-        Load(value, (nint)(&status->stx_mode), 2);
-        Expect("use", description, value, StatMode.S_IFCHR, (nint)StatMode.S_IFMT);
-        Load(value, (nint)(&status->stx_rdev_major), 4);
-        Expect("use", description, value, major);
-        Load(value, (nint)(&status->stx_rdev_minor), 4);
-        Expect("use", description, value, minor);
+        Load(Check, (nint)(&status->stx_mode), 2);
+        Expect("use", description, Check, type, (nint)StatMode.S_IFMT);
+        if (type == StatMode.S_IFIFO) return;
+        Load(Check, (nint)(&status->stx_rdev_major), 4);
+        Expect("use", description, Check, major);
+        Load(Check, (nint)(&status->stx_rdev_minor), 4);
+        Expect("use", description, Check, minor);
     }
 }

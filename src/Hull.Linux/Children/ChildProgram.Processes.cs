@@ -124,7 +124,7 @@ public sealed unsafe partial class ChildProgram
         const int size = 4096;
         var buffer = Buffer(size);
         Call("find the working directory", path, SYS_getcwd, buffer, size).As(ErrorKind.InvalidArgument);
-        var first = NewSlot();
+        var first = Check;
         Load(first, buffer, 1);
         Expect("use a working directory outside the container:", path, first, (int)'/').As(ErrorKind.PermissionDenied);
     }
@@ -163,7 +163,7 @@ public sealed unsafe partial class ChildProgram
         Expect("find", name, error, (int)Errno.EACCES).OnFailure(absent);
         Fail("execute", name, (int)Errno.EACCES).As(ErrorKind.CommandNotExecutable);
         Mark(absent);
-        Fail(name.Contains('/') ? "execute" : "execute (not found in $PATH)", name, (int)Errno.ENOENT).As(ErrorKind.CommandNotFound);
+        Fail("execute", name.Contains('/') ? name : $"{name}: executable file not found in $PATH", (int)Errno.ENOENT).As(ErrorKind.CommandNotFound);
         Mark(done);
         return found;
     }

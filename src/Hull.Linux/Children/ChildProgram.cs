@@ -67,7 +67,14 @@ public sealed unsafe partial class ChildProgram : IDisposable
     private readonly SortedSet<int> _inherited = [];
     private byte _slots;
 
-    public ChildProgram() => Report = NewSlot();
+    public ChildProgram()
+    {
+        Report = NewSlot();
+        Check = NewSlot();
+    }
+
+    /// <summary>Holds a value only from one operation of this class to the next.</summary>
+    private Slot Check { get; }
 
     /// <summary>Holds the descriptor failures are reported on; set before the first operation can fail.</summary>
     public Slot Report { get; }

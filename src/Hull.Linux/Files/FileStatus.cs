@@ -72,3 +72,20 @@ public readonly struct FileStatus(Statx raw)
         _ => FileKind.Unknown,
     };
 }
+
+/// <summary>Conversions of <see cref="FileKind"/>.</summary>
+public static class FileKindExtensions
+{
+    /// <summary>The S_IF* bits of a kind.</summary>
+    public static uint ToMode(this FileKind kind) => kind switch
+    {
+        FileKind.Regular => StatMode.S_IFREG,
+        FileKind.Directory => StatMode.S_IFDIR,
+        FileKind.SymbolicLink => StatMode.S_IFLNK,
+        FileKind.CharacterDevice => StatMode.S_IFCHR,
+        FileKind.BlockDevice => StatMode.S_IFBLK,
+        FileKind.Fifo => StatMode.S_IFIFO,
+        FileKind.Socket => StatMode.S_IFSOCK,
+        _ => 0,
+    };
+}

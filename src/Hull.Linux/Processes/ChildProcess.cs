@@ -48,10 +48,11 @@ public sealed class ChildProcess : IDisposable
     /// <summary>
     /// Runs a program to its end with <paramref name="input"/> on its stdin, and keeps both outputs up to
     /// <paramref name="capture"/> bytes each; more is read and dropped. Past <paramref name="timeout"/>, or when cancelled, it is
-    /// killed and that is thrown. Stdin, stdout and stderr of the options are not used.
+    /// killed and that is thrown. Stdin, stdout and stderr of the options are not used. A <paramref name="starter"/> makes the child in
+    /// another way, with the streams it is given.
     /// </summary>
     public static ProcessResult Run(ChildProcessOptions options, ReadOnlyMemory<byte> input = default, TimeSpan? timeout = null,
-        int capture = DefaultCapture, CancellationToken cancellationToken = default)
+        int capture = DefaultCapture, CancellationToken cancellationToken = default, Func<ChildProcessOptions, ChildProcess>? starter = null)
     {
         var (inRead, inWrite) = FileCalls.Pipe();
         var (outRead, outWrite) = FileCalls.Pipe();
@@ -62,7 +63,7 @@ public sealed class ChildProcess : IDisposable
         using (outWrite)
         using (errWrite)
         {
-            child = Start(options with { Stdin = inRead, Stdout = outWrite, Stderr = errWrite });
+            child = (starter ?? Start)(options with { Stdin = inRead, Stdout = outWrite, Stderr = errWrite });
         }
 
         using (child)
@@ -117,8 +118,11 @@ public sealed class ChildProcess : IDisposable
     /// <summary>Closes the pidfd. A child that still runs goes on.</summary>
     public void Dispose() => Pidfd.Dispose();
 
+    /// <summary>Whether a pidfd's process has ended, or a descriptor can be read, now.</summary>
+    public static bool IsReadable(SafeFd descriptor) => WaitReadable(descriptor, 0);
+
     /// <summary>Whether the descriptor became readable within the time; -1 waits for ever.</summary>
-    internal static bool WaitReadable(SafeFd descriptor, int milliseconds)
+    public static bool WaitReadable(SafeFd descriptor, int milliseconds)
     {
         var start = Stopwatch.GetTimestamp();
         Span<PollFd> poll = [new PollFd { fd = descriptor.Value, events = POLLIN }];

@@ -12,6 +12,11 @@ public static unsafe partial class Kernel
     [LibraryImport("libc", EntryPoint = "syscall")]
     private static partial nint Syscall(nint number, nint a, nint b, nint c, nint d, nint e, nint f);
 
+    /// <summary>The C library's <c>environ</c>.</summary>
+    internal static nint Environment =>
+        // SAFETY: environ is a variable of the C library that holds a pointer.
+        *(nint*)NativeLibrary.GetExport(NativeLibrary.GetMainProgramHandle(), "environ");
+
     /// <summary>Calls the kernel, again for as long as a signal interrupts it.</summary>
     internal static nint Call(nint number, nint a = 0, nint b = 0, nint c = 0, nint d = 0, nint e = 0, nint f = 0)
     {

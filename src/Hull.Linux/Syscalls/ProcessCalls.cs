@@ -66,6 +66,35 @@ public static unsafe class ProcessCalls
         fixed (int* s = &status) return Kernel.Call(SYS_wait4, process, (nint)s, options, 0);
     }
 
+    /// <summary>
+    /// Executes the program behind a descriptor with this process's environment (execveat(2), AT_EMPTY_PATH). Returns only
+    /// where that failed.
+    /// </summary>
+    public static Errno ExecuteDescriptor(SafeFd program, IReadOnlyList<string> arguments)
+    {
+        using var text = new NativeStrings();
+        using var empty = new CString("", stackalloc byte[8]);
+        // SAFETY: arguments live in text; environ is the C library's own array.
+        fixed (byte* name = empty)
+        {
+            var result = Kernel.Call(SYS_execveat, program.Value, (nint)name, (nint)text.AddArray(arguments), Kernel.Environment, Fcntl.AT_EMPTY_PATH);
+            return (Errno)(int)-result;
+        }
+    }
+
+    /// <summary>How a child ended, without collecting it; null where it has not.</summary>
+    public static Processes.ExitStatus? PeekStatus(SafeFd pidfd)
+    {
+        // siginfo_t has 128 bytes; of SIGCHLD's, si_code is at 8 and si_status at 24 on 64-bit machines.
+        var info = stackalloc byte[128];
+        // SAFETY: the kernel fills at most 128 bytes.
+        new Span<byte>(info, 128).Clear();
+        var result = Kernel.Call(SYS_waitid, Waiting.P_PIDFD, pidfd.Value, (nint)info, Waiting.WEXITED | Waiting.WNOHANG | Waiting.WNOWAIT, 0);
+        if (result < 0 || *(int*)(info + 8) == 0) return null;
+        var status = *(int*)(info + 24);
+        return *(int*)(info + 8) == Waiting.CLD_EXITED ? new Processes.ExitStatus(status, 0) : new Processes.ExitStatus(0, status);
+    }
+
     public static nint Poll(Span<PollFd> descriptors, int milliseconds)
     {
         var timeout = new TimeSpec { tv_sec = milliseconds / 1000, tv_nsec = milliseconds % 1000 * 1_000_000L };

@@ -29,6 +29,10 @@ public sealed class SafeFd : SafeHandle
     public SafeFd Duplicate() =>
         Check.Descriptor(Syscalls.Kernel.Call(SYS_fcntl, Value, F_DUPFD_CLOEXEC, 0), $"duplicate descriptor {Value}");
 
+    /// <summary>A second descriptor, close-on-exec, with a number of at least <paramref name="minimum"/>.</summary>
+    public SafeFd DuplicateAbove(int minimum) =>
+        Check.Descriptor(Syscalls.Kernel.Call(SYS_fcntl, Value, F_DUPFD_CLOEXEC, minimum), $"duplicate descriptor {Value}");
+
     /// <summary>Gives the number to a new owner; this object no longer closes it.</summary>
     public int Release()
     {

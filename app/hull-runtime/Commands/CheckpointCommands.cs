@@ -1,0 +1,14 @@
+using Hull.Core;
+using Hull.RuntimeCli.CommandLine;
+
+namespace Hull.RuntimeCli.Commands;
+
+/// <summary>checkpoint and restore.</summary>
+internal static class CheckpointCommands
+{
+    internal static Command Checkpoint() => new("checkpoint", "[flags] <id>", "save a running container", [],
+        _ => throw HullException.Unsupported("checkpoint needs the program criu, which is not installed"));
+
+    internal static Command Restore() => new("restore", "[flags] <id>", "continue a saved container", [],
+        _ => throw HullException.Unsupported("restore needs the program criu, which is not installed"));
+}

@@ -1,0 +1,253 @@
+using System.Text;
+using System.Text.Json;
+using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Cgroups;
+using Hull.Linux.Children;
+using Hull.Linux.Files;
+using Hull.Linux.Processes;
+using Hull.Linux.Seccomp;
+using Hull.Linux.Syscalls;
+using Hull.Oci.Runtime;
+using Hull.Runtime.Hooks;
+using Hull.Runtime.Resources;
+using Hull.Runtime.Setup;
+using Hull.Runtime.Specs;
+using Hull.Runtime.State;
+
+namespace Hull.Runtime;
+
+/// <content>Create, start and delete.</content>
+public sealed partial class ContainerRuntime
+{
+    /// <summary>Makes a container and its init. On failure nothing stays.</summary>
+    public ContainerProcess Create(string id, CreateOptions create) => Make(id, create, waitForStart: true);
+
+    /// <summary><see cref="Create"/> and <see cref="Start"/> in one; on failure nothing stays.</summary>
+    public ContainerProcess Run(string id, CreateOptions create) => Make(id, create, waitForStart: false);
+
+    /// <summary>Executes the user's program in a created container.</summary>
+    public void Start(string id)
+    {
+        using var directory = ContainerDirectory.Open(Options.Root, id, locked: true);
+        var state = directory.ReadState();
+        using var init = ProcessIdentity.TryOpen(state) ?? throw HullException.Conflict($"cannot start container {id}: it is stopped");
+        var spec = directory.ReadSpec();
+        if (!directory.IsWaitingForStart()) throw HullException.Conflict($"cannot start container {id}: it is not in the created state");
+        HookRunner.RunInContainer("startContainer", spec.Hooks?.StartContainer, () => ToSpecState(state, ContainerStatus.Created, state.Pid), init, spec.Linux!);
+        using (var connection = directory.ConnectForStart()) RequireStarted(connection, spec);
+        directory.RemoveStartSocket();
+        RunPoststart(state, spec, init);
+    }
+
+    /// <summary>Removes a stopped container; with <paramref name="force"/> kills it first, and one that is gone is no error.</summary>
+    public void Delete(string id, bool force = false)
+    {
+        ContainerDirectory directory;
+        try
+        {
+            directory = ContainerDirectory.Open(Options.Root, id, locked: true);
+        }
+        catch (HullException error) when (force && error.Kind == ErrorKind.NotFound)
+        {
+            return;
+        }
+
+        using (directory) DeleteLocked(directory, id, force);
+    }
+
+    private static void DeleteLocked(ContainerDirectory directory, string id, bool force)
+    {
+        StoredState? state;
+        try
+        {
+            state = directory.TryReadState();
+        }
+        catch (HullException error) when (force && error.Kind == ErrorKind.DataCorrupted)
+        {
+            state = null;
+        }
+
+        if (state is null)
+        {
+            directory.Remove();
+            return;
+        }
+
+        var status = StatusOf(directory, state);
+        if (!force && status is ContainerStatus.Running or ContainerStatus.Paused)
+            throw HullException.Conflict($"cannot delete container {id} that is not stopped: {status}");
+        RemoveProcesses(state);
+        var cgroup = CgroupManager.Load(state.Cgroup, state.Rootless);
+        cgroup.Remove();
+        RunPoststop(directory, state);
+        directory.Remove();
+    }
+
+    private ContainerProcess Make(string id, CreateOptions create, bool waitForStart)
+    {
+        var bundle = Path.GetFullPath(create.Bundle);
+        var (spec, content) = create.Spec is { } given
+            ? (given, JsonSerializer.SerializeToUtf8Bytes(given, RuntimeJson.Default.Spec))
+            : SpecReader.ReadBundle(bundle);
+        SpecValidator.Validate(spec);
+        if (spec.Process is null) throw HullException.Invalid("process is missing");
+        if (spec.Process.Terminal && create.ConsoleSocket is null && !create.AcceptsTerminal)
+            throw HullException.Invalid("process.terminal is true, but there is no console socket to send the terminal to");
+        var seccomp = spec.Linux!.Seccomp is { } filter ? SeccompFilter.Get(SeccompTranslation.ToPolicy(filter), Options.Root + "/.seccomp") : null;
+
+        using var directory = ContainerDirectory.Create(Options.Root, id);
+        var cgroup = CgroupManager.Name(id, spec.Linux.CgroupsPath, Options.CgroupDriver, IsRootless);
+        var state = NewState(id, spec, bundle, cgroup);
+        try
+        {
+            directory.WriteConfig(content);
+            directory.WriteState(state);
+            return MakeInit(directory, create, spec, state, cgroup, seccomp, waitForStart);
+        }
+        catch
+        {
+            Undo(directory, state, cgroup);
+            throw;
+        }
+    }
+
+    private ContainerProcess MakeInit(ContainerDirectory directory, CreateOptions create, Spec spec, StoredState state, ICgroup cgroup,
+        SeccompProgram? seccomp, bool waitForStart)
+    {
+        var firstFree = 3 + create.ExtraDescriptors.Count;
+        using var entry = cgroup.Prepare(ResourceTranslation.ForCreate(spec.Linux!.Resources));
+        var (channel, childChannel) = ChildReport.CreateChannel(firstFree);
+        using var context = new SetupContext
+        {
+            Id = state.Id, Spec = spec, Bundle = state.Bundle, Rootfs = state.Rootfs, Options = create, Cgroup = cgroup, CgroupEntry = entry,
+            Seccomp = seccomp, Channel = childChannel, NoPivot = create.NoPivot, Rootless = state.Rootless,
+            StartListener = waitForStart ? directory.ListenForStart(firstFree) : null,
+        };
+        context.Own(childChannel);
+        if (context.StartListener is { } listener) context.Own(listener);
+        using var launcher = new InitLauncher(context, channel, pid => ToSpecState(state, ContainerStatus.Creating, pid));
+        try
+        {
+            launcher.Start();
+            Record(directory, state, launcher.Pid);
+            launcher.Complete(pid => Record(directory, state, pid));
+            WritePidFile(create, launcher.Pid);
+            if (!waitForStart) RunPoststart(state with { Pid = launcher.Pid }, spec, launcher.Pidfd);
+            return launcher.Release();
+        }
+        catch
+        {
+            launcher.Abort();
+            throw;
+        }
+    }
+
+    private StoredState NewState(string id, Spec spec, string bundle, ICgroup cgroup) => new()
+    {
+        Id = id,
+        OciVersion = spec.OciVersion!,
+        Bundle = bundle,
+        Rootfs = Path.GetFullPath(Path.Combine(bundle, spec.Root!.Path!)),
+        Created = Options.Clock.GetUtcNow(),
+        OwnerUser = ProcessCalls.GetUser(),
+        Cgroup = cgroup.Record,
+        Annotations = spec.Annotations,
+        Namespaces = [.. (spec.Linux!.Namespaces ?? []).Select(entry => entry.Type!)],
+        Rootless = IsRootless,
+    };
+
+    private static void Record(ContainerDirectory directory, StoredState state, int pid) =>
+        directory.WriteState(state with { Pid = pid, StartTime = ProcessIdentity.StartTimeOf(pid) ?? 0 });
+
+    /// <summary>Takes back what a failed create made. Its own failures do not hide the first.</summary>
+    private static void Undo(ContainerDirectory directory, StoredState state, ICgroup cgroup)
+    {
+        try
+        {
+            cgroup.Kill(SigKill);
+            cgroup.Remove();
+            RunPoststop(directory, state);
+            directory.Remove();
+        }
+        catch (HullException)
+        {
+            // What is left has its state directory, so delete --force finds it.
+        }
+    }
+
+    private static void RemoveProcesses(StoredState state)
+    {
+        var cgroup = CgroupManager.Load(state.Cgroup, state.Rootless);
+        using var init = ProcessIdentity.TryOpen(state);
+        if (init is not null) _ = ProcessCalls.PidfdSendSignal(init.Value, SigKill);
+        cgroup.Kill(SigKill);
+        if (init is null) return;
+        if (cgroup.Freezer is FreezerState.Frozen or FreezerState.Freezing) cgroup.Thaw();
+        if (!ChildProcess.WaitReadable(init, KillTimeoutMilliseconds))
+            throw new HullException(ErrorKind.Timeout, $"container {state.Id} does not end: its init {state.Pid} cannot be killed");
+    }
+
+    private static void RequireStarted(SafeFd connection, Spec spec)
+    {
+        Span<byte> buffer = stackalloc byte[16];
+        var count = FileCalls.Read(connection.Value, buffer);
+        if (count == -(nint)Errno.ECONNRESET) count = 0;
+        Check.Result(count, $"wait for the container's start");
+        if (count == 0) return;
+        var program = spec.Process?.Args?[0];
+        if (!ChildReport.TryReadFailure(buffer[..(int)count], out _, out var errno)) throw HullException.Internal("init answered the start with what is no report");
+        var kind = errno switch
+        {
+            Errno.ENOENT => ErrorKind.CommandNotFound,
+            Errno.EACCES or Errno.ENOEXEC => ErrorKind.CommandNotExecutable,
+            _ => ErrnoText.KindOf(errno),
+        };
+        throw new HullException(kind, $"execute {program}: {ErrnoText.Describe(errno)}", new ErrnoException(errno));
+    }
+
+    /// <summary>A poststart hook that fails ends the container (runtime.md, "Lifecycle", step 9).</summary>
+    private static void RunPoststart(StoredState state, Spec spec, SafeFd init)
+    {
+        if (spec.Hooks?.Poststart is not { Count: > 0 } hooks) return;
+        try
+        {
+            HookRunner.Run("poststart", hooks, () => ToSpecState(state, ContainerStatus.Running, state.Pid));
+        }
+        catch
+        {
+            _ = ProcessCalls.PidfdSendSignal(init.Value, SigKill);
+            throw;
+        }
+    }
+
+    /// <summary>Poststop hooks run when all is gone; their failures stop nothing (runtime.md, "Lifecycle", step 13).</summary>
+    private static void RunPoststop(ContainerDirectory directory, StoredState state)
+    {
+        try
+        {
+            var spec = directory.ReadSpec();
+            foreach (var hook in spec.Hooks?.Poststop ?? [])
+            {
+                try
+                {
+                    HookRunner.Run("poststop", [hook], () => ToSpecState(state, ContainerStatus.Stopped, 0));
+                }
+                catch (HullException)
+                {
+                    // The specification: log a warning at most, and go on.
+                }
+            }
+        }
+        catch (HullException)
+        {
+            // No readable configuration, so no hooks.
+        }
+    }
+
+    private static void WritePidFile(ProcessOptions options, int pid)
+    {
+        if (options.PidFile is { } path) AtomicFile.Write(Path.GetFullPath(path), Encoding.ASCII.GetBytes(pid.ToString()), 0x1A4, durable: false);
+    }
+}

@@ -1,0 +1,105 @@
+using System.Text.Json;
+using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Children;
+using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
+using Hull.Oci.Runtime;
+using Hull.Runtime.Specs;
+
+namespace Hull.Runtime.Hooks;
+
+/// <summary>Runs hooks one after the other with the container's state on their stdin (config.md, "POSIX-platform Hooks").</summary>
+internal static class HookRunner
+{
+    /// <summary>Runs hooks in the runtime's namespaces. The first that fails is thrown.</summary>
+    internal static void Run(string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state)
+    {
+        if (hooks is not { Count: > 0 }) return;
+        var input = JsonSerializer.SerializeToUtf8Bytes(state(), RuntimeJson.Default.State);
+        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, null);
+    }
+
+    /// <summary>Runs hooks in the namespaces of a container's init.</summary>
+    internal static void RunInContainer(string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state, SafeFd init, LinuxSpec linux)
+    {
+        if (hooks is not { Count: > 0 }) return;
+        var input = JsonSerializer.SerializeToUtf8Bytes(state(), RuntimeJson.Default.State);
+        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, (init, linux));
+    }
+
+    private static void Run(string kind, int index, HookSpec hook, byte[] input, (SafeFd Init, LinuxSpec Linux)? container)
+    {
+        TimeSpan? timeout = hook.Timeout is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
+        var options = new ChildProcessOptions(hook.Path!, [.. (hook.Args ?? [hook.Path!]).Skip(1)])
+        {
+            Environment = ToDictionary(hook.Env),
+        };
+        try
+        {
+            var result = container is { } target
+                ? ChildProcess.Run(options, input, timeout, starter: child => StartInside(hook, child, target.Init, target.Linux))
+                : ChildProcess.Run(options, input, timeout);
+            result.RequireSuccess();
+        }
+        catch (HullException error)
+        {
+            throw new HullException(error.Kind is ErrorKind.Timeout ? ErrorKind.Timeout : ErrorKind.Internal, $"{kind} hook #{index} failed: {error.Message}", error);
+        }
+    }
+
+    private static ChildProcess StartInside(HookSpec hook, ChildProcessOptions options, SafeFd init, LinuxSpec linux)
+    {
+        using var program = new ChildProgram();
+        var (reports, channel) = SocketCalls.CreatePair(Sockets.SOCK_SEQPACKET);
+        using (reports)
+        {
+            var socket = program.Inherit(channel);
+            program.Set(program.Report, socket);
+            ulong flags = 0;
+            foreach (var entry in linux.Namespaces ?? [])
+            {
+                var kind = NamespaceTable.Get(entry.Type);
+                if (kind.Type is not ("pid" or "time")) flags |= kind.Flag;
+            }
+
+            program.SetNamespace(program.Inherit(init), flags, "the container's namespaces");
+            program.Place(program.Inherit(options.Stdin!), 0);
+            program.Place(program.Inherit(options.Stdout!), 1);
+            program.Place(program.Inherit(options.Stderr!), 2);
+            program.CloseOnExecFrom(3);
+            program.ResetSignals();
+            var path = program.NewSlot();
+            program.Set(path, program.Text(hook.Path!));
+            program.Execute(path, program.TextArray(hook.Args ?? [hook.Path!]), program.TextArray(hook.Env ?? []), hook.Path!);
+            var (pid, pidfd) = ChildLauncher.Start(program, new CloneOptions());
+            channel.Dispose();
+            var child = ChildProcess.Adopt(pid, pidfd, hook.Path!);
+            try
+            {
+                ChildReport.Receive(reports, program, []);
+                return child;
+            }
+            catch
+            {
+                child.Kill(9);
+                child.Wait();
+                child.Dispose();
+                throw;
+            }
+        }
+    }
+
+    private static Dictionary<string, string> ToDictionary(IReadOnlyList<string>? environment)
+    {
+        var result = new Dictionary<string, string>();
+        foreach (var variable in environment ?? [])
+        {
+            var equals = variable.IndexOf('=');
+            if (equals > 0) result[variable[..equals]] = variable[(equals + 1)..];
+        }
+
+        return result;
+    }
+}

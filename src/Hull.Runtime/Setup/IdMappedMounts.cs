@@ -1,0 +1,23 @@
+using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Mounts;
+using Hull.Oci.Runtime;
+using Hull.Runtime.Specs;
+
+namespace Hull.Runtime.Setup;
+
+/// <summary>Id-mapped mounts (mount_setattr(2), MOUNT_ATTR_IDMAP), whose mapping is a user namespace made for it.</summary>
+internal static class IdMappedMounts
+{
+    internal static void Apply(SetupContext context, MountSpec mount, MountOptions options, DetachedMount clone)
+    {
+        var users = mount.UidMappings ?? context.Linux.UidMappings
+            ?? throw HullException.Invalid($"mounts: {mount.Destination}: idmap has no mappings to use");
+        var groups = mount.GidMappings ?? context.Linux.GidMappings ?? users;
+        using var space = UserNamespaces.Create(users, groups);
+        clone.SetAttributes(
+            new MountAttr { attr_set = MountApi.MOUNT_ATTR_IDMAP, userns_fd = (ulong)space.Value },
+            recursive: options.IdMapRecursive || (options.Recursive && !options.IdMap));
+    }
+}

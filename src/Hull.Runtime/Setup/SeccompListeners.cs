@@ -1,0 +1,28 @@
+using System.Text.Json;
+using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Syscalls;
+using Hull.Oci.Runtime;
+
+namespace Hull.Runtime.Setup;
+
+/// <summary>Hands the notify descriptor of a filter to the agent the spec names (config-linux.md, "listenerPath").</summary>
+internal static class SeccompListeners
+{
+    internal static void Send(SeccompSpec seccomp, SafeFd listener, int pid, Hull.Oci.Runtime.State state)
+    {
+        using (listener)
+        {
+            var path = seccomp.ListenerPath is { Length: > 0 } given
+                ? given
+                : throw HullException.Invalid("linux.seccomp: a filter with SCMP_ACT_NOTIFY needs a listenerPath");
+            var message = new ContainerProcessState
+            {
+                OciVersion = state.OciVersion, Fds = ["seccompFd"], Pid = pid, Metadata = seccomp.ListenerMetadata ?? "", State = state,
+            };
+            using var socket = SocketCalls.ConnectUnix(path);
+            var content = JsonSerializer.SerializeToUtf8Bytes(message, RuntimeJson.Default.ContainerProcessState);
+            Check.Result(SocketCalls.Send(socket.Value, content, [listener.Value]), $"send the seccomp listener to {path}");
+        }
+    }
+}
