@@ -32,6 +32,7 @@ internal static class CgroupMounts
 
         MountTargets.Ensure(context, destination, directory: true);
         program.FsOpen(context.FileSystem, "tmpfs", $"tmpfs for {destination}");
+        program.FsConfigString(context.FileSystem, "source", "cgroup", destination);
         program.FsConfigString(context.FileSystem, "mode", "755", destination);
         program.FsConfigCreate(context.FileSystem, destination);
         program.FsMount(context.Mount, context.FileSystem, Hardened, destination);

@@ -36,6 +36,7 @@ internal static class MaskSetup
         program.OpenAt(context.Scratch, AT_FDCWD, "/dev/null", O_PATH | O_NOFOLLOW);
         program.ExpectNode(context.Scratch, StatMode.S_IFCHR, 1, 3, "the host's /dev/null");
         program.FsOpen(context.FileSystem, "tmpfs", "tmpfs for masked paths");
+        program.FsConfigString(context.FileSystem, "source", "tmpfs", "masked paths");
         program.FsConfigString(context.FileSystem, "nr_blocks", "1", "masked paths");
         program.FsConfigString(context.FileSystem, "nr_inodes", "1", "masked paths");
         program.FsConfigCreate(context.FileSystem, "masked paths");
@@ -56,7 +57,7 @@ internal static class MaskSetup
         var (absent, directory, done, covered) = (new Label(), new Label(), new Label(), new Label());
         MountTargets.Find(context, path, absent);
         program.OpenTree(context.Mount, context.Scratch, "", OPEN_TREE_CLONE | (uint)AT_EMPTY_PATH, path);
-        program.MoveMount(context.Mount, context.Target, path).OnSuccess(done).OnFailure(directory, Errno.ENOTDIR);
+        program.MoveMount(context.Mount, context.Target, path).OnSuccess(done).OnFailure(directory, Errno.EINVAL, Errno.ENOTDIR);
         program.Mark(directory);
         program.Close(context.Mount);
         var again = new Label();

@@ -79,6 +79,7 @@ internal static class NamespaceSetup
         var program = context.Program;
         var (fallback, done) = (new Label(), new Label());
         program.FsOpen(context.FileSystem, "proc", "proc");
+        program.FsConfigString(context.FileSystem, "source", "proc", "proc");
         program.FsConfigCreate(context.FileSystem, "proc").OnFailure(fallback, Errno.EPERM);
         program.FsMount(context.Proc, context.FileSystem, HasProcAttributes(context), "proc").OnSuccess(done).OnFailure(fallback, Errno.EPERM);
         program.Mark(fallback);

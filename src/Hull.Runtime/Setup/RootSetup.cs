@@ -33,7 +33,10 @@ internal static class RootSetup
         var clone = context.Own(DetachedMount.Clone(rootfs, recursive: true, context.Rootfs));
         clone.SetAttributes(new MountAttr { propagation = IsShared(context) ? MS_PRIVATE : MS_SLAVE }, recursive: !IsShared(context));
         context.Root = program.Inherit(clone.Descriptor);
-        program.MoveMount(context.Root, program.Inherit(context.Own(rootfs.Duplicate())), context.Rootfs);
+        // A mount can only be attached in the child's own mount namespace, so the place is looked up there.
+        program.OpenAt(context.Target, AT_FDCWD, context.Rootfs, O_PATH | O_DIRECTORY);
+        program.MoveMount(context.Root, context.Target, context.Rootfs);
+        program.Close(context.Target);
     }
 
     /// <summary>Makes the root read-only where wanted, once everything that had to be made in it is there.</summary>
