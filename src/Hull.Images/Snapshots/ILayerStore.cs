@@ -59,6 +59,12 @@ internal sealed record SnapshotRecord
 
     public Digest? Layer { get; init; }
 
+    /// <summary>
+    /// A small layer above <see cref="Layer"/> that gives directories the latter only implies what the layers below say of
+    /// them; an overlay shows a directory as its topmost layer has it.
+    /// </summary>
+    public Digest? Correction { get; init; }
+
     public required DateTimeOffset Created { get; init; }
 
     public SnapshotInfo ToInfo() => new(Key, Kind, Parent is null ? null : ChainId.Parse(Parent), Layer, Created);

@@ -74,6 +74,18 @@ public abstract class OverlayBasedSnapshotter : Snapshotter
         else DescriptorMetadata.SetOwner(created.Descriptor, (uint)options.UserId, (uint)options.GroupId, upper);
     }
 
+    private protected override Digest? MakeCorrection(ChainId parent, Digest diffId)
+    {
+        var implied = LayerStore.Read(diffId).Implied;
+        if (!implied.Any(path => path.Length > 0)) return null;
+        var below = LayersOf(Catalog.FindCommitted(parent)!).ToList();
+        if (new ImpliedDirectories(LayerStore).Describe(diffId, implied, below) is not { } tar) return null;
+        var correction = Digest.Sha256(tar);
+        using var taken = FileLock.Acquire(Catalog.LayerLock(correction));
+        if (!LayerStore.Has(correction)) LayerStore.Write(correction, new MemoryStream(tar), Archive.UnpackLimits.Default, CancellationToken.None);
+        return correction;
+    }
+
     /// <summary>
     /// redirect_dir and metacopy would put names and half files into the upper that only overlayfs understands; a diff needs
     /// whole ones.

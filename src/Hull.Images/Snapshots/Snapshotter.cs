@@ -57,7 +57,8 @@ public abstract class Snapshotter : ISnapshotter
         if (parent is { } below && Catalog.FindCommitted(below) is null) throw HullException.NotFound($"snapshot {below} does not exist");
         Catalog.AddCommitted(new SnapshotRecord
         {
-            Key = chain.ToString(), Kind = SnapshotKind.Committed, Parent = parent?.ToString(), Layer = diffId, Created = _time.GetUtcNow(),
+            Key = chain.ToString(), Kind = SnapshotKind.Committed, Parent = parent?.ToString(), Layer = diffId,
+            Correction = parent is { } under ? MakeCorrection(under, diffId) : null, Created = _time.GetUtcNow(),
         });
     }
 
@@ -121,7 +122,7 @@ public abstract class Snapshotter : ISnapshotter
     public void RemoveLayer(Digest diffId)
     {
         using var taken = Catalog.Lock();
-        if (Catalog.List().Find(record => record.Layer == diffId) is { } user)
+        if (Catalog.List().Find(record => record.Layer == diffId || record.Correction == diffId) is { } user)
             throw HullException.Conflict($"layer {diffId.Short} is part of snapshot {user.Key}");
         using var layer = FileLock.TryAcquire(Catalog.LayerLock(diffId)) ?? throw HullException.Conflict($"layer {diffId.Short} is being unpacked");
         LayerStore.Remove(diffId);
@@ -137,6 +138,7 @@ public abstract class Snapshotter : ISnapshotter
         foreach (var record in records)
         {
             if (record.Parent is { } parent && !committed.Contains(parent)) problems.Add($"snapshot {record.Key} stands on {parent}, which does not exist");
+            if (record.Correction is { } correction && !LayerStore.Has(correction)) problems.Add($"snapshot {record.Key} needs layer {correction}, which is not there");
             if (record.Layer is { } layer && !LayerStore.Has(layer)) problems.Add($"snapshot {record.Key} is of layer {layer}, which is not unpacked");
         }
 
@@ -167,6 +169,9 @@ public abstract class Snapshotter : ISnapshotter
     {
     }
 
+    /// <summary>See <see cref="SnapshotRecord.Correction"/>; null where none is needed.</summary>
+    private protected virtual Digest? MakeCorrection(ChainId parent, Digest diffId) => null;
+
     private protected SnapshotRecord Require(string key) =>
         Catalog.Find(key) ?? throw HullException.NotFound($"snapshot {key} does not exist");
 
@@ -182,6 +187,7 @@ public abstract class Snapshotter : ISnapshotter
         {
             var committed = Catalog.FindCommitted(ChainId.Parse(next))
                 ?? throw HullException.Corrupted($"snapshot {record.Key} stands on {next}, which does not exist: pull or unpack the image again");
+            if (committed.Correction is { } correction) yield return correction;
             yield return committed.Layer!.Value;
             next = LayerStore.Read(committed.Layer.Value).RootIsOpaque ? null : committed.Parent;
         }

@@ -36,7 +36,7 @@ public sealed partial class RootDirectory
     {
         using var handle = OpenPath(path, follow: false);
         var buffer = new byte[MaxAttributeSize];
-        var length = MetadataCalls.LgetXattr(DescriptorMetadata.ProcPath(handle), attribute, buffer);
+        var length = MetadataCalls.GetXattr(DescriptorMetadata.ProcPath(handle), attribute, buffer);
         if (length == -(nint)Errno.ENODATA || length == -(nint)Errno.EOPNOTSUPP) return null;
         Check.Result(length, $"read attribute {attribute} of {Describe(path)}");
         return buffer[..(int)length];
@@ -45,14 +45,14 @@ public sealed partial class RootDirectory
     public void SetExtendedAttribute(string path, string attribute, ReadOnlySpan<byte> value)
     {
         using var handle = OpenPath(path, follow: false);
-        Check.Result(MetadataCalls.LsetXattr(DescriptorMetadata.ProcPath(handle), attribute, value),
+        Check.Result(MetadataCalls.SetXattr(DescriptorMetadata.ProcPath(handle), attribute, value),
             $"set attribute {attribute} of {Describe(path)}");
     }
 
     public void RemoveExtendedAttribute(string path, string attribute)
     {
         using var handle = OpenPath(path, follow: false);
-        Check.Result(MetadataCalls.LremoveXattr(DescriptorMetadata.ProcPath(handle), attribute),
+        Check.Result(MetadataCalls.RemoveXattr(DescriptorMetadata.ProcPath(handle), attribute),
             $"remove attribute {attribute} of {Describe(path)}");
     }
 
@@ -61,7 +61,7 @@ public sealed partial class RootDirectory
     {
         using var handle = OpenPath(path, follow: false);
         var buffer = new byte[MaxAttributeSize];
-        var length = MetadataCalls.LlistXattr(DescriptorMetadata.ProcPath(handle), buffer);
+        var length = MetadataCalls.ListXattr(DescriptorMetadata.ProcPath(handle), buffer);
         if (length == -(nint)Errno.EOPNOTSUPP) return [];
         Check.Result(length, $"list the attributes of {Describe(path)}");
         var names = new List<string>();

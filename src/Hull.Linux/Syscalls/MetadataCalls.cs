@@ -71,44 +71,47 @@ public static unsafe class MetadataCalls
         fixed (byte* v = value) return Kernel.Call(SYS_fsetxattr, descriptor, (nint)p, (nint)v, value.Length, flags);
     }
 
-    /// <summary>lgetxattr(2): does not follow a symbolic link at the end of the path.</summary>
-    public static nint LgetXattr(string path, string attribute, Span<byte> value)
+    /// <summary>
+    /// getxattr(2). It follows a link at the end of the path, as it must for the magic links of procfs: they lead to the open
+    /// file itself, be that a symbolic link, and end there.
+    /// </summary>
+    public static nint GetXattr(string path, string attribute, Span<byte> value)
     {
         using var file = new CString(path, stackalloc byte[CString.StackSize]);
         using var name = new CString(attribute, stackalloc byte[CString.StackSize]);
         // SAFETY: names and value are pinned; the value's length is given.
         fixed (byte* f = file)
         fixed (byte* p = name)
-        fixed (byte* v = value) return Kernel.Call(SYS_lgetxattr, (nint)f, (nint)p, (nint)v, value.Length);
+        fixed (byte* v = value) return Kernel.Call(SYS_getxattr, (nint)f, (nint)p, (nint)v, value.Length);
     }
 
-    /// <summary>lsetxattr(2): does not follow a symbolic link at the end of the path.</summary>
-    public static nint LsetXattr(string path, string attribute, ReadOnlySpan<byte> value, int flags = 0)
+    /// <summary>setxattr(2); as <see cref="GetXattr"/>.</summary>
+    public static nint SetXattr(string path, string attribute, ReadOnlySpan<byte> value, int flags = 0)
     {
         using var file = new CString(path, stackalloc byte[CString.StackSize]);
         using var name = new CString(attribute, stackalloc byte[CString.StackSize]);
         // SAFETY: names and value are pinned; the value's length is given.
         fixed (byte* f = file)
         fixed (byte* p = name)
-        fixed (byte* v = value) return Kernel.Call(SYS_lsetxattr, (nint)f, (nint)p, (nint)v, value.Length, flags);
+        fixed (byte* v = value) return Kernel.Call(SYS_setxattr, (nint)f, (nint)p, (nint)v, value.Length, flags);
     }
 
-    /// <summary>llistxattr(2): the names, each ended by a NUL.</summary>
-    public static nint LlistXattr(string path, Span<byte> names)
+    /// <summary>listxattr(2): the names, each ended by a NUL; as <see cref="GetXattr"/>.</summary>
+    public static nint ListXattr(string path, Span<byte> names)
     {
         using var file = new CString(path, stackalloc byte[CString.StackSize]);
         // SAFETY: name and buffer are pinned; the buffer's length is given.
         fixed (byte* f = file)
-        fixed (byte* n = names) return Kernel.Call(SYS_llistxattr, (nint)f, (nint)n, names.Length);
+        fixed (byte* n = names) return Kernel.Call(SYS_listxattr, (nint)f, (nint)n, names.Length);
     }
 
-    public static nint LremoveXattr(string path, string attribute)
+    public static nint RemoveXattr(string path, string attribute)
     {
         using var file = new CString(path, stackalloc byte[CString.StackSize]);
         using var name = new CString(attribute, stackalloc byte[CString.StackSize]);
         // SAFETY: both names are NUL-terminated and pinned for the call.
         fixed (byte* f = file)
-        fixed (byte* p = name) return Kernel.Call(SYS_lremovexattr, (nint)f, (nint)p);
+        fixed (byte* p = name) return Kernel.Call(SYS_removexattr, (nint)f, (nint)p);
     }
 
     /// <summary>What an open descriptor, O_PATH included, refers to.</summary>
