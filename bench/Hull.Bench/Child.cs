@@ -1,0 +1,47 @@
+using System.Diagnostics;
+using Hull.Linux.Processes;
+
+namespace Hull.Bench;
+
+/// <summary>Starts programs with as little around them as possible.</summary>
+internal static class Child
+{
+    /// <summary>
+    /// The most memory a run had, in MiB. A process begins with the peak of the one it was spawned from, which here is a
+    /// large one; busybox's time(1) starts it from a small one and says its peak.
+    /// </summary>
+    internal static double Peak(string program, params string[] arguments)
+    {
+        var result = ChildProcess.Run(new ChildProcessOptions("busybox", ["time", "-v", program, .. arguments])).RequireSuccess();
+        var line = result.ErrorText.Split('\n').Single(text => text.Contains("Maximum resident set size"));
+        return double.Parse(line[(line.LastIndexOf(' ') + 1)..]) / 1024;
+    }
+
+    internal static double Run(string program, params string[] arguments)
+    {
+        var started = Stopwatch.GetTimestamp();
+        using var child = ChildProcess.Start(new ChildProcessOptions(program, arguments));
+        return Collect(child, started, program, arguments);
+    }
+
+    /// <summary>Starts all and waits for all; the time until the last ended.</summary>
+    internal static double RunAll(string program, IEnumerable<string[]> runs)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var children = runs.Select(arguments => (arguments, child: ChildProcess.Start(new ChildProcessOptions(program, arguments)))).ToList();
+        foreach (var (arguments, child) in children)
+        {
+            Collect(child, started, program, arguments);
+            child.Dispose();
+        }
+
+        return Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+    }
+
+    private static double Collect(ChildProcess child, long started, string program, string[] arguments)
+    {
+        var status = child.Wait();
+        var elapsed = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        return status.Succeeded ? elapsed : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {status}");
+    }
+}
