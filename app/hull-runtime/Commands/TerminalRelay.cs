@@ -3,6 +3,7 @@ using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Processes;
 using Hull.Linux.Syscalls;
+using Hull.Linux.Terminals;
 using static Hull.Linux.Abi.Waiting;
 
 namespace Hull.RuntimeCli.Commands;
@@ -13,12 +14,12 @@ internal sealed class TerminalRelay : IDisposable
     private readonly SafeFd _master;
     private readonly SafeFd _stdin = SafeFd.Borrow(0);
     private readonly SafeFd _stdout = SafeFd.Borrow(1);
-    private readonly KernelTermios? _saved;
+    private readonly RawTerminal? _raw;
 
     private TerminalRelay(SafeFd master)
     {
         _master = master;
-        _saved = TerminalCalls.TryMakeRaw(_stdin);
+        _raw = RawTerminal.Enter(0);
         CopySize();
     }
 
@@ -58,10 +59,7 @@ internal sealed class TerminalRelay : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        if (_saved is { } saved) TerminalCalls.Restore(_stdin, saved);
-    }
+    public void Dispose() => _raw?.Dispose();
 
     private bool Forward(Span<byte> buffer)
     {
