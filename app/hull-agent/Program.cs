@@ -1,1 +1,1 @@
-return Hull.Agent.Guest.AgentProgram.Run(args);
+return Hull.Agent.Guest.AgentProgram.Run();

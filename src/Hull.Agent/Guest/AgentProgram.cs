@@ -6,9 +6,8 @@ namespace Hull.Agent.Guest;
 /// <summary>The whole life of the guest's init.</summary>
 public static class AgentProgram
 {
-    public static int Run(IReadOnlyList<string> arguments)
+    public static int Run()
     {
-        if (arguments.Count > 3 && arguments[0] == "--run") return RunIn(arguments[1], arguments[2], [.. arguments.Skip(3)]);
         if (Environment.ProcessId != 1)
         {
             Console.Error.WriteLine("hull-agent: this is the init of Hull's virtual machines; it does nothing elsewhere");
@@ -33,15 +32,5 @@ public static class AgentProgram
         GuestCalls.Sync();
         GuestCalls.PowerOff();
         return 1;
-    }
-
-    private static int RunIn(string root, string directory, IReadOnlyList<string> command)
-    {
-        GuestCalls.ChangeRoot(root);
-        Directory.SetCurrentDirectory(directory);
-        var environment = new List<string>();
-        foreach (System.Collections.DictionaryEntry pair in Environment.GetEnvironmentVariables()) environment.Add($"{pair.Key}={pair.Value}");
-        GuestCalls.Execute(command[0], [.. command.Skip(1)], environment);
-        return 127;
     }
 }

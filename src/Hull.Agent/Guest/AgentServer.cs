@@ -35,6 +35,7 @@ internal sealed class AgentServer
         while (!_shutdown || _control.PendingBytes > 0)
         {
             _loop.RunOnce(_control.Connected && _data.Connected ? -1 : ReconnectMilliseconds);
+            _containers.Reap();
             _control.Connected = _data.Connected = true;
             if (!_quiet || _shutdown) _control.Flush();
             if (!_quiet) _data.Flush();
@@ -96,6 +97,12 @@ internal sealed class AgentServer
                 return null;
             case AgentOperation.DeleteContainer:
                 _containers.Delete(ProcessTarget.Read(request).Id);
+                return null;
+            case AgentOperation.PauseContainer:
+                _containers.Pause(ProcessTarget.Read(request).Id);
+                return null;
+            case AgentOperation.ResumeContainer:
+                _containers.Resume(ProcessTarget.Read(request).Id);
                 return null;
             case AgentOperation.ConfigureNetwork:
                 GuestNetwork.Configure(NetworkSetup.Read(request));

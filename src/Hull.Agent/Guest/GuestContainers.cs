@@ -3,56 +3,160 @@ using Hull.Agent.Protocol;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
+using Hull.Linux.Files;
 using Hull.Linux.Processes;
 using Hull.Linux.Syscalls;
+using Hull.Linux.Terminals;
+using Hull.Linux.Virtualization;
+using Hull.Oci.Runtime;
+using Hull.Runtime;
 
 namespace Hull.Agent.Guest;
 
-/// <summary>The containers of this machine and their processes.</summary>
-internal sealed class GuestContainers(EventLoop loop, StreamTable streams, Action<ProcessExit> report)
+/// <summary>The containers of this machine, run by the same library that runs them on the host.</summary>
+internal sealed class GuestContainers
 {
+    private const int KillSignal = 9;
+
     private readonly RootAssembly _roots = new();
+    private readonly ContainerRuntime _runtime = new(new RuntimeOptions { Root = "/run/hull-runtime", Rootless = false });
     private readonly Dictionary<string, GuestContainer> _containers = [];
+    private readonly GuestReaper _reaper;
+    private readonly StreamTable _streams;
+    private readonly Action<ProcessExit> _report;
+
+    public GuestContainers(EventLoop loop, StreamTable streams, Action<ProcessExit> report)
+    {
+        (_streams, _report) = (streams, report);
+        _reaper = new GuestReaper(loop);
+    }
 
     /// <summary>Builds a container up to the step before its program; answers the process id in the guest.</summary>
     public int Create(CreateContainerRequest request)
     {
         if (_containers.ContainsKey(request.Id)) throw HullException.Exists($"container {request.Id} exists in this machine");
-        var directory = "/run/containers/" + request.Id;
-        Directory.CreateDirectory(directory);
-        var root = _roots.Mount(request.Root, directory);
-        _containers[request.Id] = new GuestContainer(request, root);
-        return 0;
+        var bundle = "/run/containers/" + request.Id;
+        Directory.CreateDirectory(bundle);
+        _roots.Mount(request.Root, bundle);
+        foreach (var file in request.Files) WriteInjected(file);
+        var spec = JsonSerializer.Deserialize(request.Spec, RuntimeJson.Default.Spec) ?? throw HullException.Invalid("the spec is empty");
+        using var pipes = new ProcessPipes(spec.Process?.Terminal == true, request.Streams);
+        var process = _runtime.Create(request.Id, new CreateOptions
+        {
+            Bundle = bundle, Spec = WithMachineId(spec, bundle), Streams = pipes.Theirs,
+        });
+        var container = new GuestContainer(request, process);
+        _containers[request.Id] = container;
+        Connect(new ProcessTarget(request.Id, ""), process, pipes, request.Streams, (request.Columns, request.Rows));
+        return process.Pid;
     }
 
-    public void Start(string id)
-    {
-        var container = Find(id);
-        var spec = JsonDocument.Parse(container.Request.Spec).RootElement;
-        container.Process = Launch(new ProcessTarget(id, ""), container.Root, spec.GetProperty("process"), container.Request.Streams);
-    }
+    public void Start(string id) => _runtime.Start(Find(id).Request.Id);
 
     public int Exec(ExecRequest request)
     {
         var container = Find(request.Id);
-        var process = JsonDocument.Parse(request.Process).RootElement;
-        var child = Launch(new ProcessTarget(request.Id, request.ExecId), container.Root, process, request.Streams);
-        container.Execs[request.ExecId] = child;
-        return child.Pid;
+        var spec = JsonSerializer.Deserialize(request.Process, RuntimeJson.Default.ProcessSpec) ?? throw HullException.Invalid("the process is empty");
+        using var pipes = new ProcessPipes(spec.Terminal, request.Streams);
+        // Labels and profiles are of the host's kernel.
+        var process = _runtime.Exec(request.Id, spec with { ApparmorProfile = null, SelinuxLabel = null }, new ExecOptions { Streams = pipes.Theirs });
+        container.Execs[request.ExecId] = process;
+        Connect(new ProcessTarget(request.Id, request.ExecId), process, pipes, request.Streams, (request.Columns, request.Rows));
+        return process.Pid;
     }
 
-    public void Signal(SignalRequest request) => FindProcess(request.Target).Kill((int)request.Signal);
+    public void Signal(SignalRequest request)
+    {
+        if (request.EveryProcess)
+        {
+            _runtime.Kill(request.Target.Id, (int)request.Signal, all: true);
+            return;
+        }
 
-    public void Resize(ResizeRequest request) => throw HullException.Unsupported("no terminal");
+        var result = ProcessCalls.PidfdSendSignal(FindProcess(request.Target).Pidfd.Value, (int)request.Signal);
+        if (result != -(nint)Errno.ESRCH) Check.Result(result, $"send signal {request.Signal}");
+    }
+
+    public void Resize(ResizeRequest request)
+    {
+        var terminal = FindProcess(request.Target).Terminal ?? throw HullException.Conflict($"container {request.Target.Id} has no terminal");
+        TerminalCalls.SetSize(terminal, (int)request.Columns, (int)request.Rows);
+    }
+
+    public void Pause(string id) => _runtime.Pause(id);
+
+    public void Resume(string id) => _runtime.Resume(id);
 
     public void Delete(string id)
     {
         if (!_containers.Remove(id, out var container)) return;
-        container.Process?.Kill(9);
-        streams.Close(container.Request.Streams);
+        _runtime.Delete(id, force: true);
+        _streams.Close(container.Request.Streams);
+        container.Process.Dispose();
     }
 
-    private ChildProcess FindProcess(ProcessTarget target)
+    /// <summary>Collects what ended since.</summary>
+    public void Reap() => _reaper.Reap();
+
+    private void Connect(ProcessTarget target, ContainerProcess process, ProcessPipes pipes, StreamIds ids, (uint Columns, uint Rows) size)
+    {
+        if (process.Terminal is { } terminal)
+        {
+            if (size is { Columns: > 0, Rows: > 0 }) TerminalCalls.SetSize(terminal, (int)size.Columns, (int)size.Rows);
+            if (ids.Output != 0) _streams.AddOutput(ids.Output, terminal.Duplicate());
+            if (ids.Input != 0) _streams.AddInput(ids.Input, terminal.Duplicate(), keepOpen: true);
+        }
+        else
+        {
+            pipes.Attach(_streams, ids);
+        }
+
+        _reaper.Watch(process.Pid, process.Pidfd, status => OnExit(target, status));
+    }
+
+    private void OnExit(ProcessTarget target, ExitStatus status)
+    {
+        var container = _containers.GetValueOrDefault(target.Id);
+        if (target.ExecId.Length > 0) container?.Execs.Remove(target.ExecId);
+        // What was written must be on the disk before the host hears of the end, because it may then switch the machine off.
+        else if (container?.Request.Root.WritableDisk.Length > 0) GuestCalls.Sync();
+        _report(new ProcessExit(target, (uint)status.ShellCode, TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000,
+            status.Signal == KillSignal && KilledForMemory(target.Id)));
+    }
+
+    private static bool KilledForMemory(string id)
+    {
+        var path = $"/sys/fs/cgroup/hull/{id}/memory.events";
+        if (!File.Exists(path)) return false;
+        foreach (var line in File.ReadLines(path))
+        {
+            if (line.StartsWith("oom_kill ", StringComparison.Ordinal)) return line != "oom_kill 0";
+        }
+
+        return false;
+    }
+
+    /// <summary>An image that has a machine-id(5) of its own would give every machine the same one.</summary>
+    private static Spec WithMachineId(Spec spec, string bundle)
+    {
+        const string path = "/etc/machine-id";
+        using var root = RootDirectory.Open(Path.Combine(bundle, "rootfs"));
+        if (ReleaseGate.MachineId.Length == 0 || !root.Exists(path)) return spec;
+        var source = Path.Combine(bundle, "machine-id");
+        AtomicFile.Write(source, System.Text.Encoding.ASCII.GetBytes(ReleaseGate.MachineId + "\n"), 0x124, durable: false);
+        return spec with
+        {
+            Mounts = [.. spec.Mounts ?? [], new MountSpec { Destination = path, Type = "bind", Source = source, Options = ["bind", "ro"] }],
+        };
+    }
+
+    private static void WriteInjected(InjectedFile file)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(file.Target)!);
+        AtomicFile.Write(file.Target, file.Content, file.Mode, durable: false);
+    }
+
+    private ContainerProcess FindProcess(ProcessTarget target)
     {
         var container = Find(target.Id);
         return (target.ExecId.Length == 0 ? container.Process : container.Execs.GetValueOrDefault(target.ExecId))
@@ -62,51 +166,56 @@ internal sealed class GuestContainers(EventLoop loop, StreamTable streams, Actio
     private GuestContainer Find(string id) =>
         _containers.GetValueOrDefault(id) ?? throw HullException.NotFound($"no container {id} in this machine");
 
-    private ChildProcess Launch(ProcessTarget target, string root, JsonElement process, StreamIds ids)
+    private sealed record GuestContainer(CreateContainerRequest Request, ContainerProcess Process)
     {
-        var (outRead, outWrite) = FileCalls.Pipe();
-        var (errRead, errWrite) = FileCalls.Pipe();
-        List<string> arguments = ["--run", root, process.GetProperty("cwd").GetString()!];
-        foreach (var argument in process.GetProperty("args").EnumerateArray()) arguments.Add(argument.GetString()!);
-        var environment = new Dictionary<string, string>();
-        foreach (var pair in process.GetProperty("env").EnumerateArray())
-        {
-            var parts = pair.GetString()!.Split('=', 2);
-            environment[parts[0]] = parts[1];
-        }
-
-        var child = ChildProcess.Start(new ChildProcessOptions("/init", arguments)
-        {
-            Environment = environment, Stdout = outWrite, Stderr = errWrite, NewSession = true,
-        });
-        outWrite.Dispose();
-        errWrite.Dispose();
-        streams.AddOutput(ids.Output, outRead);
-        streams.AddOutput(ids.Error, errRead);
-        loop.Add(new ExitSource(child, loop, status => report(new ProcessExit(target, (uint)status.ShellCode,
-            TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, false))));
-        return child;
+        public Dictionary<string, ContainerProcess> Execs { get; } = [];
     }
 
-    private sealed record GuestContainer(CreateContainerRequest Request, string Root)
+    /// <summary>The pipes of a process without a terminal; what is not handed on is closed.</summary>
+    private sealed class ProcessPipes : IDisposable
     {
-        public ChildProcess? Process { get; set; }
+        private readonly List<SafeFd> _own = [];
+        private readonly SafeFd? _input;
+        private readonly SafeFd? _output;
+        private readonly SafeFd? _error;
 
-        public Dictionary<string, ChildProcess> Execs { get; } = [];
-    }
-
-    /// <summary>The end of a process, seen by its pidfd.</summary>
-    private sealed class ExitSource(ChildProcess child, EventLoop loop, Action<ExitStatus> ended) : IEventSource
-    {
-        public int Descriptor => child.Pidfd.Value;
-
-        public short Interest => (short)Waiting.POLLIN;
-
-        public void Ready(short events)
+        public ProcessPipes(bool terminal, StreamIds ids)
         {
-            if (child.TryWait() is not { } status) return;
-            loop.Remove(this);
-            ended(status);
+            if (terminal)
+            {
+                Theirs = new StandardStreams(Null(), Null(), Null());
+                return;
+            }
+
+            SafeFd input, output, error;
+            if (ids.Input == 0) input = Null();
+            else (input, _input) = FileCalls.Pipe();
+            if (ids.Output == 0) output = Null();
+            else (_output, output) = FileCalls.Pipe();
+            if (ids.Error == 0) error = Null();
+            else (_error, error) = FileCalls.Pipe();
+            _own.AddRange([input, output, error]);
+            Theirs = new StandardStreams(input, output, error);
         }
+
+        public StandardStreams Theirs { get; }
+
+        public void Attach(StreamTable streams, StreamIds ids)
+        {
+            if (_input is not null) streams.AddInput(ids.Input, _input.Duplicate(), keepOpen: false);
+            if (_output is not null) streams.AddOutput(ids.Output, _output.Duplicate());
+            if (_error is not null) streams.AddOutput(ids.Error, _error.Duplicate());
+        }
+
+        public void Dispose()
+        {
+            foreach (var descriptor in _own) descriptor.Dispose();
+            _input?.Dispose();
+            _output?.Dispose();
+            _error?.Dispose();
+        }
+
+        private static SafeFd Null() =>
+            Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, "/dev/null", Fcntl.O_RDWR), $"open /dev/null");
     }
 }
