@@ -80,7 +80,7 @@ internal sealed class GuestContainers
     public void Resize(ResizeRequest request)
     {
         var terminal = FindProcess(request.Target).Terminal ?? throw HullException.Conflict($"container {request.Target.Id} has no terminal");
-        TerminalCalls.SetSize(terminal, (int)request.Columns, (int)request.Rows);
+        TerminalSession.SetSize(terminal, (int)request.Columns, (int)request.Rows);
     }
 
     public void Pause(string id) => _runtime.Pause(id);
@@ -102,7 +102,7 @@ internal sealed class GuestContainers
     {
         if (process.Terminal is { } terminal)
         {
-            if (size is { Columns: > 0, Rows: > 0 }) TerminalCalls.SetSize(terminal, (int)size.Columns, (int)size.Rows);
+            if (size is { Columns: > 0, Rows: > 0 }) TerminalSession.SetSize(terminal, (int)size.Columns, (int)size.Rows);
             if (ids.Output != 0) _streams.AddOutput(ids.Output, terminal.Duplicate());
             if (ids.Input != 0) _streams.AddInput(ids.Input, terminal.Duplicate(), keepOpen: true);
         }

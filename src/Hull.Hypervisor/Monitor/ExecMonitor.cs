@@ -20,10 +20,10 @@ internal static class ExecMonitor
         using var ready = new SafeFd(ReadyDescriptor);
         try
         {
-            if (TerminalCalls.IsTerminal(SafeFd.Borrow(0)))
+            if (TerminalSession.IsTerminal(SafeFd.Borrow(0)))
             {
-                TerminalCalls.MakeControlling(SafeFd.Borrow(0));
-                TerminalCalls.MakeRaw(SafeFd.Borrow(0));
+                TerminalSession.MakeControlling(SafeFd.Borrow(0));
+                TerminalSession.MakeRaw(SafeFd.Borrow(0));
             }
 
             using var connection = MonitorConnection.Open(directory);
@@ -72,7 +72,7 @@ internal static class ExecMonitor
 
     private static WireWriter Resize(string execId)
     {
-        var (columns, rows) = TerminalCalls.GetSize(SafeFd.Borrow(0));
+        var (columns, rows) = TerminalSession.GetSize(SafeFd.Borrow(0));
         return new WireWriter().U8((byte)MonitorRequest.Resize).Text(execId).U32((uint)columns).U32((uint)rows);
     }
 }

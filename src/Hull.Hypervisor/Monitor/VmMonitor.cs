@@ -92,7 +92,7 @@ internal sealed class VmMonitor : IAsyncDisposable
     public async Task<Task<int>> ExecAsync(string execId, byte[] process, bool terminal, IReadOnlyList<SafeFd> descriptors)
     {
         var (streams, outputs) = OpenStreams(terminal, descriptors, out var feed);
-        var (columns, rows) = terminal ? Linux.Terminals.TerminalCalls.GetSize(descriptors[0]) : (0, 0);
+        var (columns, rows) = terminal ? Linux.Terminals.TerminalSession.GetSize(descriptors[0]) : (0, 0);
         await Agent.ExecAsync(new ExecRequest(Id, execId, process, "", streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
         feed();
         return EndOfAsync(execId, outputs, descriptors);
@@ -127,7 +127,7 @@ internal sealed class VmMonitor : IAsyncDisposable
         SafeFd[] own = [SafeFd.Borrow(0), SafeFd.Borrow(1), SafeFd.Borrow(2)];
         var (streams, outputs) = OpenStreams(_terminal is not null, own, out var feed);
         _outputs.AddRange(outputs);
-        var (columns, rows) = _terminal is null ? (0, 0) : Linux.Terminals.TerminalCalls.GetSize(_terminal);
+        var (columns, rows) = _terminal is null ? (0, 0) : Linux.Terminals.TerminalSession.GetSize(_terminal);
         await Agent.CreateContainerAsync(new CreateContainerRequest(Id, GuestSpec.Serialize(translation.Spec), root, [],
             translation.Files, streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
         feed();

@@ -39,7 +39,7 @@ public sealed class PseudoTerminal : IDisposable
 }
 
 /// <summary>Operations on an open terminal.</summary>
-public static class TerminalCalls
+public static class TerminalSession
 {
     private const uint IGNBRK = 1, BRKINT = 2, PARMRK = 8, ISTRIP = 0x20, INLCR = 0x40, IGNCR = 0x80, ICRNL = 0x100, IXON = 0x400;
     private const uint ISIG = 1, ICANON = 2, ECHO = 8, ECHONL = 0x40, IEXTEN = 0x8000;
