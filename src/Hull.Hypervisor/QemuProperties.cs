@@ -28,6 +28,9 @@ public sealed class QemuProperties : IEquatable<QemuProperties>
 
     public QemuProperties AddOptional(string key, bool? value) => value is null ? this : Append(key, value.Value);
 
+    /// <summary>Adds a member that is there and null, which for QEMU is not the same as one left out.</summary>
+    public QemuProperties AddNull(string key) => Append(key, Null.Value);
+
     /// <summary>Adds every member of another set.</summary>
     public QemuProperties AddAll(QemuProperties other)
     {
@@ -81,6 +84,7 @@ public sealed class QemuProperties : IEquatable<QemuProperties>
             case string text: json.WriteStringValue(text); break;
             case long number: json.WriteNumberValue(number); break;
             case bool flag: json.WriteBooleanValue(flag); break;
+            case Null: json.WriteNullValue(); break;
             case QemuProperties nested: nested.WriteTo(json); break;
             case IReadOnlyList<QemuProperties> list:
                 json.WriteStartArray();
@@ -95,5 +99,10 @@ public sealed class QemuProperties : IEquatable<QemuProperties>
     {
         _items.Add((key, value));
         return this;
+    }
+
+    private sealed class Null
+    {
+        public static readonly Null Value = new();
     }
 }

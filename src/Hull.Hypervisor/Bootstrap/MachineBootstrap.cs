@@ -18,7 +18,7 @@ public sealed record MachineRecipe(string Distribution, string Suite, long DiskB
     public static MachineRecipe Parse(string name, long diskBytes, IReadOnlyList<string> packages)
     {
         var parts = name.Split(':');
-        if (parts is not ["debian", { Length: > 0 } suite] || !suite.All(c => char.IsAsciiLetterLower(c) || c == '-'))
+        if (parts is not ["debian", { Length: > 0 } suite] || !char.IsAsciiLetterLower(suite[0]) || !suite.All(c => char.IsAsciiLetterLower(c) || c == '-'))
             throw HullException.Invalid($"unknown system '{name}': expected debian and a release, such as debian:bookworm");
         foreach (var package in packages)
         {

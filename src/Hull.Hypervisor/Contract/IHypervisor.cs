@@ -23,12 +23,20 @@ public interface IHypervisor
     /// <summary>Starts the monitor of a machine. Nothing is left behind where this throws.</summary>
     Task<IVirtualMachine> LaunchAsync(VirtualMachineConfig config, LaunchOptions options,
         CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Takes up a machine again whose monitor another process launched with <see cref="LaunchOptions.ControlSocket"/>.
+    /// How it ended will be known by its reason alone: the exit code belongs to the process that launched it.
+    /// </summary>
+    Task<IVirtualMachine> ReattachAsync(VirtualMachineConfig config, int processId, LaunchOptions options,
+        CancellationToken cancellationToken = default);
 }
 
 /// <summary>How a monitor process is started.</summary>
 /// <param name="Descriptors">Descriptors the monitor inherits under the numbers that the config names.</param>
 /// <param name="LogPath">File that takes what the monitor prints; null discards it.</param>
-public sealed record LaunchOptions(DescriptorTable? Descriptors = null, string? LogPath = null);
+/// <param name="ControlSocket">Unix socket on which the monitor can be reached by a later process; null makes none.</param>
+public sealed record LaunchOptions(DescriptorTable? Descriptors = null, string? LogPath = null, string? ControlSocket = null);
 
 /// <summary>Descriptors for a monitor process. It is created first, so that a config can name their numbers there.</summary>
 public sealed class DescriptorTable : IDisposable
@@ -84,6 +92,12 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>Ends the machine now, as a power failure would.</summary>
     Task StopAsync(CancellationToken cancellationToken = default);
 
+    /// <summary>Ends the machine now, but closes its disks in order first; falls back to <see cref="StopAsync"/>.</summary>
+    Task QuitAsync(TimeSpan timeout, CancellationToken cancellationToken = default);
+
+    /// <summary>Lets go of the monitor without ending the machine; the object is of no further use.</summary>
+    ValueTask DetachMonitorAsync();
+
     /// <summary>Writes the device state, and RAM that is not in a shared file, while the machine is paused.</summary>
     Task SaveStateAsync(string path, CancellationToken cancellationToken = default);
 
@@ -92,6 +106,19 @@ public interface IVirtualMachine : IAsyncDisposable
 
     /// <summary>Puts a medium into a disk, in place of the one it has, while the machine runs or is paused.</summary>
     Task ExchangeDiskAsync(string diskId, DiskBackend backend, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Puts a new qcow2 overlay, made with the disk's present file as its backing file, on each of the named disks: all
+    /// at one point in time, or none. The files below are not written again.
+    /// </summary>
+    Task SwitchDisksAsync(IReadOnlyDictionary<string, ImageDisk> overlays, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Copies disks as they are at one point in time into images, while the machine runs or is paused. A full copy starts
+    /// the named dirty bitmap anew; an incremental one copies what was written since, and is a
+    /// <see cref="ErrorKind.Conflict"/> where the bitmap is gone.
+    /// </summary>
+    Task BackupDisksAsync(IReadOnlyList<DiskBackup> disks, string bitmap, bool incremental, CancellationToken cancellationToken = default);
 
     Task AttachDiskAsync(DiskConfig disk, CancellationToken cancellationToken = default);
 
@@ -133,3 +160,6 @@ public sealed record MachineExit(string? Reason, int ExitCode);
 public sealed record MachineStatistics(IReadOnlyList<DiskStatistics> Disks, long? BalloonBytes);
 
 public sealed record DiskStatistics(string DiskId, long ReadBytes, long WrittenBytes, long Reads, long Writes);
+
+/// <summary>A disk to copy, and the image that takes the copy.</summary>
+public sealed record DiskBackup(string DiskId, ImageDisk Target);

@@ -10,18 +10,23 @@ public static class QemuCommandLine
 {
     /// <param name="accelerator"><c>kvm</c> or <c>tcg</c>.</param>
     /// <param name="monitor">Where the QMP monitor is.</param>
-    public static IReadOnlyList<string> Build(VirtualMachineConfig config, string accelerator, ChannelBackend monitor)
+    /// <param name="controlSocket">Where a second monitor listens, for a process that comes later; null for none.</param>
+    public static IReadOnlyList<string> Build(VirtualMachineConfig config, string accelerator, ChannelBackend monitor,
+        string? controlSocket = null)
     {
         List<string> arguments =
         [
-            "-name", $"hull-{config.Id},debug-threads=on", "-nodefaults", "-no-user-config", "-no-reboot",
+            "-name", $"hull-{config.Id},debug-threads=on", "-nodefaults", "-no-user-config",
+            // A workload's guest that restarts has ended; a machine with firmware of its own comes up again.
+            .. config.Boot is KernelBoot ? ["-no-reboot"] : Array.Empty<string>(),
             "-display", "none", "-S",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         ];
         AddMachine(arguments, config, accelerator);
         AddMemory(arguments, config);
         AddBoot(arguments, config.Boot);
-        AddMonitor(arguments, monitor);
+        AddMonitor(arguments, "qmp", monitor);
+        if (controlSocket is not null) AddMonitor(arguments, "control", new SocketChannel(controlSocket));
         AddChannels(arguments, config);
         AddStandardDevices(arguments, config);
         foreach (var disk in config.Disks) AddDisk(arguments, disk);
@@ -100,10 +105,10 @@ public static class QemuCommandLine
         }
     }
 
-    private static void AddMonitor(List<string> arguments, ChannelBackend monitor)
+    private static void AddMonitor(List<string> arguments, string id, ChannelBackend monitor)
     {
-        arguments.AddRange(["-chardev", QemuDevices.Chardev("qmp", monitor)]);
-        arguments.AddRange(["-mon", "chardev=qmp,mode=control"]);
+        arguments.AddRange(["-chardev", QemuDevices.Chardev(id, monitor)]);
+        arguments.AddRange(["-mon", $"chardev={id},mode=control"]);
     }
 
     private static void AddChannels(List<string> arguments, VirtualMachineConfig config)

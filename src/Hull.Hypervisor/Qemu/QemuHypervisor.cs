@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Hull.Hypervisor.Qmp;
 using Hull.Linux;
 using Hull.Linux.Abi;
@@ -28,6 +29,26 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         CancellationToken cancellationToken = default) =>
         await LaunchQemuAsync(config, options, cancellationToken).ConfigureAwait(false);
 
+    public async Task<IVirtualMachine> ReattachAsync(VirtualMachineConfig config, int processId, LaunchOptions options,
+        CancellationToken cancellationToken = default)
+    {
+        var path = options.ControlSocket ?? throw HullException.Invalid($"machine {config.Id} has no control socket to find its monitor by");
+        var process = ChildProcess.AdoptStranger(processId, Check.Descriptor(ProcessCalls.PidfdOpen(processId), $"find monitor {processId}"), installation.Program);
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
+            var qmp = await QmpClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), cancellationToken: cancellationToken).ConfigureAwait(false);
+            return new QemuMachine(config, process, qmp, Capabilities);
+        }
+        catch (Exception cause) when (cause is SocketException or HullException)
+        {
+            socket.Dispose();
+            process.Dispose();
+            throw new HullException(ErrorKind.Unavailable, $"the monitor of machine {config.Id} (process {processId}) does not answer on {path}", cause);
+        }
+    }
+
     /// <summary><see cref="LaunchAsync"/> with QEMU's own type, for callers that need the monitor.</summary>
     public async Task<QemuMachine> LaunchQemuAsync(VirtualMachineConfig config, LaunchOptions options,
         CancellationToken cancellationToken = default)
@@ -39,7 +60,7 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         {
             using var log = options.LogPath is null ? null : OpenLog(options.LogPath);
             process = ChildProcess.Start(new ChildProcessOptions(installation.Program,
-                QemuCommandLine.Build(config, accelerator.Name, new DescriptorChannel(monitorNumber)))
+                QemuCommandLine.Build(config, accelerator.Name, new DescriptorChannel(monitorNumber), options.ControlSocket))
             {
                 Stdout = log,
                 Stderr = log,

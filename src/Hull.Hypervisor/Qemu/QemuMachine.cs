@@ -74,6 +74,7 @@ public sealed partial class QemuMachine : IVirtualMachine
         }
         catch (Exception cause) when (cause is TimeoutException or HullException)
         {
+            if (Exited.IsCompleted) return;
             await StopAsync(cancellationToken).ConfigureAwait(false);
         }
     }
@@ -86,6 +87,13 @@ public sealed partial class QemuMachine : IVirtualMachine
         await Qmp.DisposeAsync().ConfigureAwait(false);
         _process.Dispose();
         _operations.Dispose();
+    }
+
+    public async ValueTask DetachMonitorAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        _events.Dispose();
+        await Qmp.DisposeAsync().ConfigureAwait(false);
     }
 
     private async Task<MachineExit> WatchAsync()

@@ -22,6 +22,16 @@ public static partial class QmpCommands
     public static QmpCommand<QmpVoid> BlockDirtyBitmapRemove(string node, string name) =>
         Plain("block-dirty-bitmap-remove", Bitmap(node, name));
 
+    /// <summary>The dirty bitmaps of a node.</summary>
+    public static QmpCommand<IReadOnlyList<DirtyBitmap>> QueryBitmaps(string node) =>
+        new("query-named-block-nodes", new QemuProperties().Add("flat", true), answer =>
+        [
+            .. answer.EnumerateArray().Where(entry => entry.GetProperty("node-name").GetString() == node)
+                .SelectMany(entry => entry.TryGetProperty("dirty-bitmaps", out var bitmaps) ? bitmaps.EnumerateArray().ToArray() : [])
+                .Select(entry => new DirtyBitmap(entry.GetProperty("name").GetString() ?? "",
+                    entry.TryGetProperty("inconsistent", out var inconsistent) && inconsistent.GetBoolean())),
+        ]);
+
     /// <summary>Copies a node into another one: all of it, or what a bitmap says changed.</summary>
     public static QmpCommand<QmpVoid> BlockdevBackup(BackupJob job) => Plain("blockdev-backup", job.ToProperties());
 
@@ -77,3 +87,6 @@ public sealed record BackupJob(string Job, string Device, string Target, string 
 public sealed record JobStatus(string Id, string Status, string? Error);
 
 public sealed record BlockStatistics(string Device, long ReadBytes, long WrittenBytes, long Reads, long Writes);
+
+/// <param name="Inconsistent">It was not written back when the image was last closed, and says nothing any more.</param>
+public sealed record DirtyBitmap(string Name, bool Inconsistent);

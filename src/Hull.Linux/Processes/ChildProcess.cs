@@ -15,8 +15,12 @@ public sealed class ChildProcess : IDisposable
     /// <summary>The most that <see cref="Run"/> keeps of each output unless told otherwise.</summary>
     public const int DefaultCapture = 4 << 20;
 
+    /// <summary>Exit code of a process whose own nobody here can know.</summary>
+    public const int UnknownCode = 255;
+
     private readonly Lock _gate = new();
     private ExitStatus? _status;
+    private bool _stranger;
 
     private ChildProcess(int pid, SafeFd pidfd, string program)
     {
@@ -88,6 +92,12 @@ public sealed class ChildProcess : IDisposable
         TimeSpan? timeout = null, int capture = DefaultCapture, CancellationToken cancellationToken = default) =>
         Task.Run(() => Run(options, input, timeout, capture, cancellationToken), cancellationToken);
 
+    /// <summary>
+    /// Wraps a process that is not a child of this one. Its end can be waited for, its status cannot be known: it is
+    /// reported as <see cref="UnknownCode"/>.
+    /// </summary>
+    public static ChildProcess AdoptStranger(int pid, SafeFd pidfd, string program) => new(pid, pidfd, program) { _stranger = true };
+
     /// <summary>Sends a signal; a process that has ended already is no error.</summary>
     public void Kill(int signal)
     {
@@ -139,6 +149,7 @@ public sealed class ChildProcess : IDisposable
         lock (_gate)
         {
             if (_status is not null) return _status;
+            if (_stranger) return WaitReadable(Pidfd, 0) ? _status = new ExitStatus(UnknownCode, 0) : null;
             var result = ProcessCalls.Wait(Pid, WNOHANG, out var status);
             if (result == 0) return null;
             Check.Result(result, $"collect {Program}");

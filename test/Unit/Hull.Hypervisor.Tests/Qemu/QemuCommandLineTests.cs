@@ -65,6 +65,15 @@ public class QemuCommandLineTests
         Assert.Contains("""{"driver":"qcow2","node-name":"disk-root","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/vm/root.qcow2","locking":"auto"}}""", line);
         Assert.Contains("""{"driver":"virtio-blk-pci","id":"root","drive":"disk-root","num-queues":1,"bootindex":0}""", line);
         Assert.DoesNotContain("-incoming", line);
+        Assert.DoesNotContain("-no-reboot", line);
+    }
+
+    [Fact]
+    public void A_control_socket_is_a_second_monitor()
+    {
+        var line = QemuCommandLine.Build(Sandbox, "tcg", new DescriptorChannel(6), "/run/control");
+        Assert.Contains("socket,id=control,server=on,wait=off,path=/run/control", line);
+        Assert.Contains("chardev=control,mode=control", line);
     }
 
     [Fact]

@@ -1,0 +1,80 @@
+using Hull.Core;
+using Hull.Engine.Machines;
+using Hull.Protocol.Machines;
+
+namespace Hull.Api.Native;
+
+/// <summary>Machines between the engine's words and those of its own API.</summary>
+internal static class MachineMapping
+{
+    public static MachineResource ToResource(MachineView view)
+    {
+        var (record, config) = (view.Record, view.Record.Config);
+        return new MachineResource
+        {
+            Id = record.Id,
+            Name = config.Name,
+            Status = view.Status.ToString().ToLowerInvariant(),
+            Created = record.Created,
+            Architecture = config.Architecture,
+            Firmware = config.Firmware,
+            Processors = config.Processors,
+            MaximumProcessors = Math.Max(config.Processors, config.MaximumProcessors),
+            MemoryBytes = config.MemoryBytes,
+            MaximumMemoryBytes = Math.Max(config.MemoryBytes, config.MaximumMemoryBytes),
+            AutoStart = config.AutoStart,
+            ProcessId = view.Status == MachineStatus.Stopped ? null : record.Monitor?.ProcessId,
+            LastExit = record.LastExit,
+            Disks = [.. config.Disks.Select(disk => new MachineDiskResource(disk.Id, disk.File, disk.Format, disk.Medium))],
+            Nics = [.. config.Nics.Select(nic => new MachineNicResource(nic.Id, nic.Network, nic.MacAddress, nic.Model))],
+            Snapshots = [.. record.Snapshots.Select(ToResource)],
+            Current = record.Current,
+            Labels = config.Labels.ToDictionary(),
+        };
+    }
+
+    public static MachineSnapshotResource ToResource(MachineSnapshot snapshot) =>
+        new(snapshot.Name, snapshot.Parent, snapshot.Created, snapshot.Description, snapshot.StateFile is not null);
+
+    public static MachineConfig ToConfig(MachineCreateRequest request)
+    {
+        var defaults = new MachineConfig { Name = request.Name };
+        return defaults with
+        {
+            Architecture = request.Architecture ?? defaults.Architecture,
+            Firmware = request.Firmware ?? defaults.Firmware,
+            Processors = request.Processors ?? defaults.Processors,
+            MaximumProcessors = request.MaximumProcessors ?? 0,
+            MemoryBytes = request.MemoryBytes ?? defaults.MemoryBytes,
+            MaximumMemoryBytes = request.MaximumMemoryBytes ?? 0,
+            Tpm = request.Tpm,
+            AutoStart = request.AutoStart,
+            Seed = request.UserData is null ? null : new MachineSeed(request.UserData, request.NetworkConfig),
+            Nics = [.. request.Networks.Select((network, index) => new MachineNic($"nic{index}", network.Length == 0 ? null : network, ""))],
+            Labels = request.Labels,
+        };
+    }
+
+    public static DiskSource ToSource(MachineDiskRequest request) => request switch
+    {
+        { Medium: true, Path: { } path } => new MediumDisk(Absolute(path)),
+        { Path: { } path } => new ImportedDisk(Absolute(path), request.Bytes),
+        { Bytes: { } bytes } => new BlankDisk(bytes),
+        _ => throw HullException.Invalid("a disk needs a path or a size"),
+    };
+
+    public static MachineConfig Apply(MachineConfig config, MachineEditRequest edit) => config with
+    {
+        Name = edit.Name ?? config.Name,
+        Processors = edit.Processors ?? config.Processors,
+        MaximumProcessors = edit.MaximumProcessors ?? config.MaximumProcessors,
+        MemoryBytes = edit.MemoryBytes ?? config.MemoryBytes,
+        MaximumMemoryBytes = edit.MaximumMemoryBytes ?? config.MaximumMemoryBytes,
+        AutoStart = edit.AutoStart ?? config.AutoStart,
+    };
+
+    /// <summary>The engine's working directory means nothing to a client, so only whole paths do.</summary>
+    public static string Absolute(string path) => Path.IsPathFullyQualified(path)
+        ? path
+        : throw HullException.Invalid($"'{path}' is not an absolute path on the engine's host");
+}

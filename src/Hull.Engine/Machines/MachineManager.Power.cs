@@ -1,0 +1,187 @@
+using Hull.Core;
+using Hull.Hypervisor;
+using Hull.Hypervisor.CloudInit;
+
+namespace Hull.Engine.Machines;
+
+public sealed partial class MachineManager
+{
+    /// <summary>Room for disks and NICs that are plugged in while the machine runs.</summary>
+    private const int HotplugSlots = 8;
+
+    /// <summary>How long a monitor may take to flush and close its disks.</summary>
+    private static readonly TimeSpan QuitTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>Runs a machine; <see cref="ErrorKind.NotModified"/> when it runs already.</summary>
+    public Task<MachineView> StartAsync(string machine, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(machine, record => StartAsync(record, stateFile: null, cancellationToken), cancellationToken);
+
+    /// <summary>
+    /// Presses the power button and, when the machine still runs after <paramref name="timeout"/>, takes its power away.
+    /// <see cref="ErrorKind.NotModified"/> when it does not run.
+    /// </summary>
+    public Task<MachineView> StopAsync(string machine, TimeSpan timeout, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(machine, async record =>
+        {
+            var live = Find(record.Id) ?? throw new HullException(ErrorKind.NotModified, $"machine '{record.Config.Name}' does not run");
+            _store.Save(record with { WantedRunning = false });
+            if (live.Paused) await SetPausedAsync(live, paused: false, cancellationToken).ConfigureAwait(false);
+            if (timeout > TimeSpan.Zero)
+            {
+                await live.Machine.PowerButtonAsync(cancellationToken).ConfigureAwait(false);
+                await live.Ended.WaitAsync(timeout, _clock, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+
+            if (!live.Ended.IsCompleted) await live.Machine.QuitAsync(QuitTimeout, cancellationToken).ConfigureAwait(false);
+            await live.Ended.ConfigureAwait(false);
+            return View(_store.Get(record.Id));
+        }, cancellationToken);
+
+    /// <summary>Presses the reset button.</summary>
+    public Task ResetAsync(string machine, CancellationToken cancellationToken = default) =>
+        OnRunningAsync(machine, live => live.Machine.ResetAsync(cancellationToken), cancellationToken);
+
+    public Task PauseAsync(string machine, CancellationToken cancellationToken = default) =>
+        OnRunningAsync(machine, live => SetPausedAsync(live, paused: true, cancellationToken), cancellationToken);
+
+    public Task ResumeAsync(string machine, CancellationToken cancellationToken = default) =>
+        OnRunningAsync(machine, live => SetPausedAsync(live, paused: false, cancellationToken), cancellationToken);
+
+    /// <summary>Writes the screen as PNG into a file.</summary>
+    public Task ScreenshotAsync(string machine, string path, CancellationToken cancellationToken = default) =>
+        OnRunningAsync(machine, live => live.Machine.ScreenshotAsync(path, cancellationToken), cancellationToken);
+
+    /// <summary>Counters of a running machine.</summary>
+    public Task<MachineStatistics> StatisticsAsync(string machine, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(machine, record => RequireRunning(record).Machine.QueryStatisticsAsync(cancellationToken), cancellationToken);
+
+    /// <summary>Path of the unix socket of the first serial port; the machine must run.</summary>
+    public string ConsoleSocket(string machine)
+    {
+        var record = _store.Get(machine);
+        RequireRunning(record);
+        return Path.Combine(RuntimeDirectoryOf(record.Id), "serial");
+    }
+
+    /// <summary>Path of the unix socket that serves the screen by VNC (RFC 6143); the machine must run and have a display.</summary>
+    public string DisplaySocket(string machine)
+    {
+        var record = _store.Get(machine);
+        RequireRunning(record);
+        if (!record.Config.Display) throw HullException.Unsupported($"machine '{record.Config.Name}' has no display");
+        return Path.Combine(RuntimeDirectoryOf(record.Id), "vnc");
+    }
+
+    /// <summary>The end of a running machine; completed for one that does not run.</summary>
+    public Task WaitAsync(string machine) => Find(_store.Get(machine).Id)?.Ended ?? Task.CompletedTask;
+
+    private string RuntimeDirectoryOf(string id) => Path.Combine(_options.RuntimeDirectory, id[..16]);
+
+    private Task OnRunningAsync(string machine, Func<Live, Task> operation, CancellationToken cancellationToken) =>
+        ExclusiveAsync(machine, async record =>
+        {
+            await operation(RequireRunning(record)).ConfigureAwait(false);
+            return true;
+        }, cancellationToken);
+
+    private static async Task SetPausedAsync(Live live, bool paused, CancellationToken cancellationToken)
+    {
+        if (paused) await live.Machine.PauseAsync(cancellationToken).ConfigureAwait(false);
+        else await live.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
+        live.Paused = paused;
+    }
+
+    private async Task<MachineView> StartAsync(MachineRecord record, string? stateFile, CancellationToken cancellationToken)
+    {
+        if (Find(record.Id) is not null) throw new HullException(ErrorKind.NotModified, $"machine '{record.Config.Name}' runs already");
+        var hypervisor = await _options.HypervisorFor(record.Config.Architecture, cancellationToken).ConfigureAwait(false);
+        var runtime = RuntimeDirectoryOf(record.Id);
+        if (Directory.Exists(runtime)) Directory.Delete(runtime, recursive: true);
+        Directory.CreateDirectory(runtime, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        try
+        {
+            await WriteSeedAsync(record, cancellationToken).ConfigureAwait(false);
+            var config = Describe(record) with { Incoming = stateFile is not null };
+            var machine = await hypervisor.LaunchAsync(config, LaunchOptions(record), cancellationToken).ConfigureAwait(false);
+            try
+            {
+                if (stateFile is not null) await machine.LoadStateAsync(stateFile, cancellationToken).ConfigureAwait(false);
+                record = _store.Save(record with
+                {
+                    WantedRunning = true,
+                    Monitor = new MonitorRecord(machine.ProcessId, ProcessStart.Of(machine.ProcessId) ?? 0, _clock.GetUtcNow()),
+                });
+                Track(record.Id, machine, paused: false);
+                await machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch
+            {
+                await machine.StopAsync(CancellationToken.None).ConfigureAwait(false);
+                throw;
+            }
+
+            return View(record);
+        }
+        catch
+        {
+            if (Find(record.Id) is { } live) await live.Ended.ConfigureAwait(false);
+            else Directory.Delete(runtime, recursive: true);
+            throw;
+        }
+    }
+
+    private LaunchOptions LaunchOptions(MachineRecord record) => new()
+    {
+        LogPath = Path.Combine(_store.DirectoryOf(record.Id), "monitor.log"),
+        ControlSocket = Path.Combine(RuntimeDirectoryOf(record.Id), "control"),
+    };
+
+    private void Track(string id, IVirtualMachine machine, bool paused)
+    {
+        var live = new Live(machine) { Paused = paused };
+        lock (_lock) _live[id] = live;
+        live.Ended = WatchAsync(id, machine);
+    }
+
+    private async Task WatchAsync(string id, IVirtualMachine machine)
+    {
+        var exit = await machine.Exited.ConfigureAwait(false);
+        if (_disposed) return;
+        // A clean shutdown by the guest is what it wanted; anything else leaves the wish to run as it was.
+        var record = _store.Get(id);
+        _store.Save(record with { LastExit = exit.Reason ?? $"exit code {exit.ExitCode}", WantedRunning = record.WantedRunning && exit.Reason != "guest-shutdown" });
+        lock (_lock) _live.Remove(id);
+        await machine.DisposeAsync().ConfigureAwait(false);
+        var runtime = RuntimeDirectoryOf(id);
+        if (Directory.Exists(runtime)) Directory.Delete(runtime, recursive: true);
+    }
+
+    /// <summary>Finds a machine's monitor again after the engine was away, or starts it where it is to start by itself.</summary>
+    private async Task ReconcileAsync(MachineRecord record, CancellationToken cancellationToken)
+    {
+        if (record.Monitor is { } monitor && ProcessStart.Of(monitor.ProcessId) == monitor.StartTicks)
+        {
+            var hypervisor = await _options.HypervisorFor(record.Config.Architecture, cancellationToken).ConfigureAwait(false);
+            var machine = await hypervisor.ReattachAsync(Describe(record), monitor.ProcessId, LaunchOptions(record), cancellationToken).ConfigureAwait(false);
+            var state = await machine.QueryStateAsync(cancellationToken).ConfigureAwait(false);
+            Track(record.Id, machine, paused: state == MachineState.Paused);
+        }
+        else if (record is { WantedRunning: true, Config.AutoStart: true })
+        {
+            await ExclusiveAsync(record.Id, current => StartAsync(current, stateFile: null, cancellationToken), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task WriteSeedAsync(MachineRecord record, CancellationToken cancellationToken)
+    {
+        if (record.Config.Seed is not { } seed) return;
+        var path = SeedPath(record);
+        File.Delete(path);
+        await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite);
+        new CloudInitSeed(record.InstanceId, record.Config.Name, seed.UserData, seed.NetworkConfig).WriteTo(file);
+        await file.FlushAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private string SeedPath(MachineRecord record) => Path.Combine(_store.DirectoryOf(record.Id), "seed.img");
+}

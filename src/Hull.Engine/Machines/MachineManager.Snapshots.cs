@@ -1,0 +1,237 @@
+using System.Globalization;
+using Hull.Core;
+using Hull.Hypervisor;
+using Hull.Hypervisor.Disks;
+using Hull.Linux.Processes;
+
+namespace Hull.Engine.Machines;
+
+/// <summary>
+/// VM snapshots. Taking one freezes each disk's file and puts a new qcow2 overlay on it; the frozen files form a tree by
+/// their backing files, and a machine can go back to any node of it. Frozen files are never written again.
+/// </summary>
+public sealed partial class MachineManager
+{
+    /// <summary>
+    /// Takes a snapshot. A running machine is paused for the moment in which its disks change over (and, with
+    /// <paramref name="memory"/>, for as long as its memory is written), so that all of it is of one point in time.
+    /// </summary>
+    public Task<MachineSnapshot> SnapshotAsync(string machine, string name, bool memory, string description = "",
+        CancellationToken cancellationToken = default) => ExclusiveAsync(machine, async record =>
+    {
+        if (!MachineConfig.IsName(name)) throw HullException.Invalid($"invalid snapshot name '{name}'");
+        if (record.Snapshots.Any(other => other.Name == name))
+            throw HullException.Exists($"machine '{record.Config.Name}' has a snapshot '{name}' already");
+        if (memory && Find(record.Id) is null)
+            throw HullException.Conflict($"machine '{record.Config.Name}' does not run, so it has no memory to keep: leave out --memory");
+        return await TakeSnapshotAsync(record, name, memory, description, cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    /// <summary>
+    /// Goes back to a snapshot. What was on the disks since the last one is lost. With memory in the snapshot the machine
+    /// runs on from where it was, otherwise it stays stopped.
+    /// </summary>
+    public Task<MachineView> RestoreAsync(string machine, string name, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(machine, async record =>
+        {
+            var snapshot = GetSnapshot(record, name);
+            if (Find(record.Id) is { } live)
+            {
+                await live.Machine.StopAsync(cancellationToken).ConfigureAwait(false);
+                await live.Ended.ConfigureAwait(false);
+                record = _store.Get(record.Id);
+            }
+
+            var abandoned = WritableFiles(record);
+            var disks = await OverlayAsync(record, snapshot, cancellationToken).ConfigureAwait(false);
+            record = _store.Save(record with
+            {
+                // The name is not part of what goes back: it may belong to another machine by now.
+                Config = snapshot.Config with { Name = record.Config.Name, Disks = disks },
+                Current = name,
+                WantedRunning = false,
+            });
+            DeleteFiles(record, abandoned);
+            return snapshot.StateFile is { } state
+                ? await StartAsync(record, Path.Combine(_store.DirectoryOf(record.Id), state), cancellationToken).ConfigureAwait(false)
+                : View(record);
+        }, cancellationToken);
+
+    /// <summary>
+    /// Removes a snapshot. Disks that stand on its files are given what they held, so nothing is lost; that writes to
+    /// disks, so the machine must not run.
+    /// </summary>
+    public Task RemoveSnapshotAsync(string machine, string name, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(machine, async record =>
+        {
+            var snapshot = GetSnapshot(record, name);
+            RequireStopped(record, $"remove the snapshot '{name}'");
+            RequireNoLinkedClone(record);
+            foreach (var (_, file) in snapshot.Disks) await MergeIntoChildrenAsync(record, file, cancellationToken).ConfigureAwait(false);
+            var saved = _store.Save(record with
+            {
+                Snapshots = [.. record.Snapshots.Where(other => other.Name != name)
+                    .Select(other => other.Parent == name ? other with { Parent = snapshot.Parent } : other)],
+                Current = record.Current == name ? snapshot.Parent : record.Current,
+            });
+            DeleteFiles(saved, snapshot.StateFile is { } state ? [.. snapshot.Disks.Values, state] : [.. snapshot.Disks.Values]);
+            return true;
+        }, cancellationToken);
+
+    /// <summary>
+    /// Makes another machine of this one as it is now: linked, its disks stand on frozen files of the source (made in a
+    /// moment, and the source cannot be removed before it), or full, with disks of its own. It gets its own MAC addresses
+    /// and, at its first boot, through cloud-init its own identity.
+    /// </summary>
+    public Task<MachineView> CloneAsync(string machine, string name, bool linked, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(machine, async source =>
+        {
+            var id = RandomId.New();
+            var directory = _store.Reserve(id, name);
+            try
+            {
+                var frozen = await TakeSnapshotAsync(source, "clone-" + id[..8], memory: false, $"what the clone '{name}' was made of", cancellationToken)
+                    .ConfigureAwait(false);
+                List<MachineDisk> disks = [];
+                foreach (var disk in source.Config.Disks)
+                {
+                    if (!disk.Medium) await CopyDiskAsync(source, frozen, disk, directory, linked, cancellationToken).ConfigureAwait(false);
+                    disks.Add(disk.Medium ? disk : disk with { File = disk.Id + ".qcow2", Format = "qcow2" });
+                }
+
+                var config = source.Config with
+                {
+                    Name = name, Disks = disks,
+                    Nics = [.. source.Config.Nics.Select((nic, index) => nic with { MacAddress = NewMac(id, index) })],
+                };
+                return View(_store.Save(new MachineRecord
+                {
+                    Id = id, Config = config.Validated(), Created = _clock.GetUtcNow(), InstanceId = "i-" + id[..16],
+                }));
+            }
+            catch
+            {
+                Directory.Delete(directory, recursive: true);
+                throw;
+            }
+        }, cancellationToken);
+
+    private async Task<MachineSnapshot> TakeSnapshotAsync(MachineRecord record, string name, bool memory, string description,
+        CancellationToken cancellationToken)
+    {
+        var snapshot = new MachineSnapshot(name, record.Current, _clock.GetUtcNow(), description,
+            record.Config.Disks.Where(disk => !disk.Medium).ToDictionary(disk => disk.Id, disk => disk.File),
+            memory ? $"state-{RandomId.New()[..8]}" : null, record.Config);
+        var disks = await OverlayAsync(record, snapshot, cancellationToken).ConfigureAwait(false);
+        // The overlays are recorded before the change over. Should this process end in between, the machine goes on with
+        // the frozen files, on which the recorded overlays stand empty: whichever it was, nothing is lost.
+        record = _store.Save(_store.Get(record.Id) with { Config = record.Config with { Disks = disks } });
+        try
+        {
+            if (Find(record.Id) is { } live) await SwitchAsync(record, live, disks, snapshot.StateFile, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            _store.Save(_store.Get(record.Id) with { Config = snapshot.Config });
+            DeleteFiles(record, [.. disks.Where(disk => !disk.Medium).Select(disk => disk.File)]);
+            throw;
+        }
+
+        _store.Save(_store.Get(record.Id) with { Snapshots = [.. record.Snapshots, snapshot], Current = name });
+        return snapshot;
+    }
+
+    private async Task SwitchAsync(MachineRecord record, Live live, IReadOnlyList<MachineDisk> disks, string? stateFile,
+        CancellationToken cancellationToken)
+    {
+        var directory = _store.DirectoryOf(record.Id);
+        var wasPaused = live.Paused;
+        if (!wasPaused) await live.Machine.PauseAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            if (stateFile is not null)
+                await live.Machine.SaveStateAsync(Path.Combine(directory, stateFile), cancellationToken).ConfigureAwait(false);
+            await live.Machine.SwitchDisksAsync(disks.Where(disk => !disk.Medium).ToDictionary(disk => disk.Id,
+                disk => new ImageDisk(Path.Combine(directory, disk.File), disk.Format, ReadOnly: false)), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (!wasPaused) await live.Machine.ResumeAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Puts a new empty overlay on each disk of a snapshot and answers the machine's disks with them.</summary>
+    private async Task<IReadOnlyList<MachineDisk>> OverlayAsync(MachineRecord record, MachineSnapshot snapshot, CancellationToken cancellationToken)
+    {
+        var directory = _store.DirectoryOf(record.Id);
+        List<MachineDisk> disks = [];
+        foreach (var disk in snapshot.Config.Disks)
+        {
+            if (disk.Medium)
+            {
+                disks.Add(disk);
+                continue;
+            }
+
+            var file = string.Create(CultureInfo.InvariantCulture, $"{disk.Id}-{RandomId.New()[..8]}.qcow2");
+            await DiskImage.CreateOverlayAsync(Path.Combine(directory, file), Path.Combine(directory, snapshot.Disks[disk.Id]),
+                disk.Format, cancellationToken).ConfigureAwait(false);
+            disks.Add(disk with { File = file, Format = "qcow2" });
+        }
+
+        return disks;
+    }
+
+    private async Task CopyDiskAsync(MachineRecord source, MachineSnapshot frozen, MachineDisk disk, string directory, bool linked,
+        CancellationToken cancellationToken)
+    {
+        var from = Path.Combine(_store.DirectoryOf(source.Id), frozen.Disks[disk.Id]);
+        var to = Path.Combine(directory, disk.Id + ".qcow2");
+        if (linked) await DiskImage.CreateOverlayAsync(to, from, disk.Format, cancellationToken).ConfigureAwait(false);
+        else await DiskImage.ConvertAsync(from, disk.Format, to, "qcow2", null, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Copies what a frozen file holds into those that stand on it, and lets them stand on its own parent.</summary>
+    private async Task MergeIntoChildrenAsync(MachineRecord record, string file, CancellationToken cancellationToken)
+    {
+        var directory = _store.DirectoryOf(record.Id);
+        var parent = (await DiskImage.InspectAsync(Path.Combine(directory, file), cancellationToken: cancellationToken).ConfigureAwait(false)).BackingFile;
+        foreach (var child in Directory.EnumerateFiles(directory, "*.qcow2").Where(path => Path.GetFileName(path) != file))
+        {
+            var info = await DiskImage.InspectAsync(child, "qcow2", cancellationToken).ConfigureAwait(false);
+            if (info.BackingFile is null || Path.GetFullPath(info.BackingFile) != Path.Combine(directory, file)) continue;
+            string[] arguments = ["rebase", "-q", "-f", "qcow2", "-b", parent ?? "", .. parent is null ? Array.Empty<string>() : ["-F", "qcow2"], child];
+            var result = await ChildProcess.RunAsync(new ChildProcessOptions("qemu-img", arguments), cancellationToken: cancellationToken).ConfigureAwait(false);
+            result.RequireSuccess();
+        }
+    }
+
+    private static MachineSnapshot GetSnapshot(MachineRecord record, string name) =>
+        record.Snapshots.FirstOrDefault(snapshot => snapshot.Name == name)
+        ?? throw HullException.NotFound($"machine '{record.Config.Name}' has no snapshot '{name}'");
+
+    /// <summary>Files only the present state of the machine uses.</summary>
+    private static List<string> WritableFiles(MachineRecord record) =>
+    [
+        .. record.Config.Disks.Where(disk => !disk.Medium).Select(disk => disk.File)
+            .Where(file => !record.Snapshots.Any(snapshot => snapshot.Disks.Values.Contains(file))),
+    ];
+
+    private void DeleteFiles(MachineRecord record, IReadOnlyList<string> files)
+    {
+        foreach (var file in files) File.Delete(Path.Combine(_store.DirectoryOf(record.Id), file));
+    }
+
+    private void RequireNoLinkedClone(MachineRecord record)
+    {
+        var directory = _store.DirectoryOf(record.Id) + "/";
+        foreach (var other in _store.All.Where(other => other.Id != record.Id))
+        {
+            foreach (var file in Directory.EnumerateFiles(_store.DirectoryOf(other.Id), "*.qcow2"))
+            {
+                if (Qcow2Header.BackingFileOf(file)?.StartsWith(directory, StringComparison.Ordinal) == true)
+                    throw HullException.Conflict($"machine '{other.Config.Name}' is a linked clone of '{record.Config.Name}': remove it first");
+            }
+        }
+    }
+}
