@@ -33,7 +33,37 @@ public interface IVolumeManager
     Task<string> MountAsync(string name, string workloadId, CancellationToken cancellationToken);
 
     Task UnmountAsync(string name, string workloadId, CancellationToken cancellationToken);
+
+    /// <summary>Bytes the volume takes on disk.</summary>
+    Task<long> SizeAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Keeps the volume's content as it is now under a name of its own, sharing data with it where the file system can.
+    /// Workloads that write meanwhile should be paused: files are copied one after the other.
+    /// </summary>
+    Task<VolumeSnapshot> SnapshotAsync(string name, string snapshot, CancellationToken cancellationToken);
+
+    /// <summary>Snapshots of a volume, oldest first.</summary>
+    IReadOnlyList<VolumeSnapshot> Snapshots(string name);
+
+    /// <summary>Puts a snapshot's content back; throws <see cref="Hull.Core.ErrorKind.Conflict"/> while a workload has the volume mounted.</summary>
+    Task RollBackAsync(string name, string snapshot, CancellationToken cancellationToken);
+
+    Task RemoveSnapshotAsync(string name, string snapshot, CancellationToken cancellationToken);
+
+    /// <summary>A new volume with the content of a volume, or of one of its snapshots.</summary>
+    Task<VolumeRecord> CloneAsync(string source, string? snapshot, VolumeRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Writes the content as a tar archive (POSIX pax format).</summary>
+    Task BackUpAsync(string name, Stream destination, CancellationToken cancellationToken);
+
+    /// <summary>Makes a new volume from an archive; on failure there is none.</summary>
+    Task<VolumeRecord> RestoreAsync(VolumeRequest request, Stream archive, CancellationToken cancellationToken);
 }
+
+/// <summary>A volume's content kept at a moment.</summary>
+/// <param name="Size">Bytes it takes on disk, shared ones included.</param>
+public sealed record VolumeSnapshot(string Volume, string Name, DateTimeOffset CreatedAt, long Size);
 
 /// <summary>A volume to make.</summary>
 public sealed record VolumeRequest
