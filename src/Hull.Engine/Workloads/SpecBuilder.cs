@@ -56,7 +56,7 @@ internal static partial class SpecBuilder
         var capabilities = CapabilitySets.Resolve(security.Privileged, security.CapabilitiesAdd, security.CapabilitiesDrop);
         return new Spec
         {
-            OciVersion = "1.2.0",
+            OciVersion = "1.0.2",
             Hostname = config.Namespaces.Uts == "host" || context.Joined.ContainsKey("uts") ? null : context.Hostname,
             Domainname = config.Namespaces.Uts == "host" || config.Networking.DomainName is null or "" ? null : config.Networking.DomainName,
             Process = BuildProcess(context, capabilities),

@@ -21,6 +21,8 @@ internal sealed partial class WorkloadService
     /// <summary>False when it did not run. Holds no gate while it waits, so that others can still kill or inspect.</summary>
     private async Task<bool> StopCoreAsync(Workload workload, StopRequest request, CancellationToken cancellationToken)
     {
+        // One that ends by itself at this moment was still stopped: nothing brings it back.
+        var active = workload.State.IsRunning || workload.State.Status == WorkloadStatus.Restarting;
         workload.StopRequested = true;
         IInstance? instance = null;
         var restarting = false;
@@ -35,7 +37,8 @@ internal sealed partial class WorkloadService
         if (instance is null)
         {
             if (restarting) workload.TellExited(restarts: false);
-            return restarting;
+            await workload.Ended.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return active || restarting;
         }
 
         var signal = Signals.Parse(request.Signal ?? workload.Record.Process.StopSignal);

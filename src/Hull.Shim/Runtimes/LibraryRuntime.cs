@@ -18,7 +18,7 @@ internal sealed class LibraryRuntime(CreateMessage create) : IContainerRuntime
         done(Try(() =>
         {
             using var none = OpenNull();
-            return Take(_runtime.Create(create.Id, new CreateOptions { Bundle = create.Bundle, Streams = Streams(pipes, none) }));
+            return Take(_runtime.Create(create.Id, new CreateOptions { Bundle = create.Bundle, Streams = Streams(pipes, none), AcceptsTerminal = true }));
         }, out var started), started);
 
     public void Start(Action<Exception?> done) =>
@@ -34,7 +34,7 @@ internal sealed class LibraryRuntime(CreateMessage create) : IContainerRuntime
             using var none = OpenNull();
             var process = JsonSerializer.Deserialize(exec.Process, RuntimeJson.Default.ProcessSpec)
                 ?? throw HullException.Invalid("the process to execute is null");
-            return Take(_runtime.Exec(create.Id, process, new ExecOptions { Streams = Streams(pipes, none) }));
+            return Take(_runtime.Exec(create.Id, process, new ExecOptions { Streams = Streams(pipes, none), AcceptsTerminal = true }));
         }, out var started), started);
 
     public void Delete(Action done)
@@ -68,7 +68,7 @@ internal sealed class LibraryRuntime(CreateMessage create) : IContainerRuntime
             started = action();
             return null;
         }
-        catch (Exception error) when (error is HullException or JsonException or NotImplementedException)
+        catch (Exception error) when (error is HullException or JsonException)
         {
             started = default;
             return error;

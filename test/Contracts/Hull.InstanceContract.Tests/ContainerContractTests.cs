@@ -1,0 +1,22 @@
+using Hull.Engine;
+using Hull.Engine.Drivers.Container;
+
+namespace Hull.InstanceContract.Tests;
+
+/// <summary>The contract over containers by an installed OCI program.</summary>
+public sealed class RuncContractTests : InstanceContract
+{
+    protected override Task<EngineHost> StartEngineAsync()
+    {
+        Hull.Testing.Require.Program("runc");
+        return EngineHost.StartAsync(
+            options => new EngineParts { Drivers = [new ContainerDriver(options)] }, options => options with { DefaultRuntime = "runc" });
+    }
+}
+
+/// <summary>The contract over containers by Hull's own runtime.</summary>
+public sealed class HullContractTests : InstanceContract
+{
+    protected override Task<EngineHost> StartEngineAsync() =>
+        EngineHost.StartAsync(options => new EngineParts { Drivers = [new ContainerDriver(options)] });
+}
