@@ -20,10 +20,10 @@ internal static class ExecMonitor
         using var ready = new SafeFd(ReadyDescriptor);
         try
         {
-            if (TerminalCalls.IsTerminal(SafeFd.Borrow(0)))
+            if (TerminalSession.IsTerminal(SafeFd.Borrow(0)))
             {
                 TerminalSession.MakeControlling(SafeFd.Borrow(0));
-                TerminalCalls.TryMakeRaw(SafeFd.Borrow(0));
+                TerminalSession.MakeRaw(SafeFd.Borrow(0));
             }
 
             using var connection = MonitorConnection.Open(directory);

@@ -22,10 +22,10 @@ internal static class MonitorProgram
         SafeFd listener;
         try
         {
-            if (TerminalCalls.IsTerminal(SafeFd.Borrow(0)))
+            if (TerminalSession.IsTerminal(SafeFd.Borrow(0)))
             {
                 TerminalSession.MakeControlling(SafeFd.Borrow(0));
-                TerminalCalls.TryMakeRaw(SafeFd.Borrow(0));
+                TerminalSession.MakeRaw(SafeFd.Borrow(0));
             }
 
             listener = Listen(stateDirectory);
@@ -75,7 +75,7 @@ internal static class MonitorProgram
         registrations.Add(PosixSignalRegistration.Create((PosixSignal)windowChange, context =>
         {
             context.Cancel = true;
-            if (!TerminalCalls.IsTerminal(SafeFd.Borrow(0))) return;
+            if (!TerminalSession.IsTerminal(SafeFd.Borrow(0))) return;
             var (columns, rows) = TerminalSession.GetSize(SafeFd.Borrow(0));
             _ = Quietly(() => monitor.ResizeAsync("", columns, rows));
         }));

@@ -38,9 +38,25 @@ public sealed class PseudoTerminal : IDisposable
     }
 }
 
-/// <summary>The session and the size of a terminal; its modes are <see cref="Syscalls.TerminalCalls"/>'.</summary>
+/// <summary>Operations on an open terminal.</summary>
 public static class TerminalSession
 {
+    private const uint IGNBRK = 1, BRKINT = 2, PARMRK = 8, ISTRIP = 0x20, INLCR = 0x40, IGNCR = 0x80, ICRNL = 0x100, IXON = 0x400;
+    private const uint ISIG = 1, ICANON = 2, ECHO = 8, ECHONL = 0x40, IEXTEN = 0x8000;
+    private const uint CSIZE = 0x30, PARENB = 0x100, CS8 = 0x30;
+
+    /// <summary>Passes every byte through as it is, both ways (cfmakeraw(3)).</summary>
+    public static void MakeRaw(SafeFd terminal)
+    {
+        var settings = default(KernelTermios);
+        Check.Result(ProcessCalls.Ioctl(terminal.Value, Ioctl.TCGETS, ref settings), $"read the settings of {terminal}");
+        settings.c_iflag &= ~(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+        settings.c_oflag &= ~Ioctl.OPOST;
+        settings.c_lflag &= ~(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+        settings.c_cflag = (settings.c_cflag & ~(CSIZE | PARENB)) | CS8;
+        Check.Result(ProcessCalls.Ioctl(terminal.Value, Ioctl.TCSETS, ref settings), $"set {terminal} to raw");
+    }
+
     /// <summary>Makes it the terminal of the calling session leader, which then gets its signals.</summary>
     public static void MakeControlling(SafeFd terminal) =>
         Check.Result(ProcessCalls.Ioctl(terminal.Value, Ioctl.TIOCSCTTY), $"make {terminal} the controlling terminal");
@@ -57,5 +73,11 @@ public static class TerminalSession
     {
         var size = new WindowSize { ws_col = (ushort)columns, ws_row = (ushort)rows };
         Check.Result(ProcessCalls.Ioctl(terminal.Value, Ioctl.TIOCSWINSZ, ref size), $"set the size of {terminal}");
+    }
+
+    public static bool IsTerminal(SafeFd descriptor)
+    {
+        var settings = default(KernelTermios);
+        return ProcessCalls.Ioctl(descriptor.Value, Ioctl.TCGETS, ref settings) >= 0;
     }
 }
