@@ -22,10 +22,25 @@ namespace Hull.Runtime;
 public sealed partial class ContainerRuntime
 {
     /// <summary>Makes a container and its init. On failure nothing stays.</summary>
-    public ContainerProcess Create(string id, CreateOptions create) => Make(id, create, waitForStart: true);
+    public ContainerProcess Create(string id, CreateOptions create) => Make(id, create, waitForStart: true, out _);
 
     /// <summary><see cref="Create"/> and <see cref="Start"/> in one; on failure nothing stays.</summary>
-    public ContainerProcess Run(string id, CreateOptions create) => Make(id, create, waitForStart: false);
+    public ContainerProcess Run(string id, CreateOptions create)
+    {
+        var process = Make(id, create, waitForStart: false, out var isWaiting);
+        if (!isWaiting) return process;
+        try
+        {
+            Start(id);
+            return process;
+        }
+        catch
+        {
+            process.Dispose();
+            Delete(id, force: true);
+            throw;
+        }
+    }
 
     /// <summary>Executes the user's program in a created container.</summary>
     public void Start(string id)
@@ -35,7 +50,7 @@ public sealed partial class ContainerRuntime
         using var init = ProcessIdentity.TryOpen(state) ?? throw HullException.Conflict($"cannot start container {id}: it is stopped");
         var spec = directory.ReadSpec();
         if (!directory.IsWaitingForStart()) throw HullException.Conflict($"cannot start container {id}: it is not in the created state");
-        HookRunner.RunInContainer("startContainer", spec.Hooks?.StartContainer, () => ToSpecState(state, ContainerStatus.Created, state.Pid), init, spec.Linux!);
+        RunStartContainer(state, spec, init);
         using (var connection = directory.ConnectForStart()) RequireStarted(connection, spec);
         directory.RemoveStartSocket();
         RunPoststart(state, spec, init);
@@ -85,7 +100,8 @@ public sealed partial class ContainerRuntime
         directory.Remove();
     }
 
-    private ContainerProcess Make(string id, CreateOptions create, bool waitForStart)
+    /// <param name="isWaiting">Whether init waits for the start: it was asked to, or hooks of the start come first.</param>
+    private ContainerProcess Make(string id, CreateOptions create, bool waitForStart, out bool isWaiting)
     {
         var bundle = Path.GetFullPath(create.Bundle);
         var (spec, content) = create.Spec is { } given
@@ -95,6 +111,9 @@ public sealed partial class ContainerRuntime
         if (spec.Process is null) throw HullException.Invalid("process is missing");
         if (spec.Process.Terminal && create.ConsoleSocket is null && !create.AcceptsTerminal)
             throw HullException.Invalid("process.terminal is true, but there is no console socket to send the terminal to");
+        if (!spec.Process.Terminal && create.ConsoleSocket is not null)
+            throw HullException.Invalid("there is a console socket, but process.terminal is false: no terminal would be sent");
+        isWaiting = waitForStart || spec.Hooks?.StartContainer is { Count: > 0 };
         var seccomp = spec.Linux!.Seccomp is { } filter ? SeccompFilter.Get(SeccompTranslation.ToPolicy(filter), Options.Root + "/.seccomp") : null;
 
         using var directory = ContainerDirectory.Create(Options.Root, id);
@@ -104,7 +123,7 @@ public sealed partial class ContainerRuntime
         {
             directory.WriteConfig(content);
             directory.WriteState(state);
-            return MakeInit(directory, create, spec, state, cgroup, seccomp, waitForStart);
+            return MakeInit(directory, create, spec, state, cgroup, seccomp, isWaiting);
         }
         catch
         {
@@ -205,6 +224,22 @@ public sealed partial class ContainerRuntime
             _ => ErrnoText.KindOf(errno),
         };
         throw new HullException(kind, $"execute {program}: {ErrnoText.Describe(errno)}", new ErrnoException(errno));
+    }
+
+    /// <summary>A startContainer hook that fails ends the container before its program ran (runtime.md, "Lifecycle", step 7).</summary>
+    private static void RunStartContainer(StoredState state, Spec spec, SafeFd init)
+    {
+        if (spec.Hooks?.StartContainer is not { Count: > 0 } hooks) return;
+        try
+        {
+            HookRunner.RunInContainer("startContainer", hooks, () => ToSpecState(state, ContainerStatus.Created, state.Pid), init, spec.Linux!);
+        }
+        catch
+        {
+            _ = ProcessCalls.PidfdSendSignal(init.Value, SigKill);
+            ChildProcess.WaitReadable(init, KillTimeoutMilliseconds);
+            throw;
+        }
     }
 
     /// <summary>A poststart hook that fails ends the container (runtime.md, "Lifecycle", step 9).</summary>

@@ -57,6 +57,23 @@ public sealed unsafe partial class ChildProgram
     public Operation SetDomainname(string name) =>
         Call("set domainname", name, SYS_setdomainname, Text(name), System.Text.Encoding.UTF8.GetByteCount(name));
 
+    /// <summary>Brings up the loopback interface, which is down in a new network namespace.</summary>
+    public void BringLoopbackUp()
+    {
+        const uint SetInterfaceFlags = 0x8914; // SIOCSIFFLAGS
+        const short UpAndRunning = 0x41; // IFF_UP | IFF_RUNNING
+        const int RequestSize = 40; // sizeof(struct ifreq)
+        const int FlagsOffset = 16; // offsetof(struct ifreq, ifr_flags)
+        var request = (byte*)Buffer(RequestSize);
+        // SAFETY: forty zeroed bytes of the arena; the name takes three of its sixteen, the flags two behind them.
+        "lo\0"u8.CopyTo(new Span<byte>(request, RequestSize));
+        *(short*)(request + FlagsOffset) = UpAndRunning;
+        var socket = NewSlot();
+        Call("open", "a socket for the loopback interface", SYS_socket, Sockets.AF_INET, Sockets.SOCK_DGRAM | Sockets.SOCK_CLOEXEC, 0, result: socket);
+        Call("bring up", "the loopback interface", SYS_ioctl, socket, SetInterfaceFlags, (nint)request);
+        Close(socket);
+    }
+
     public Operation SetLimit(int resource, ResourceLimit limit, string name) =>
         Call("set limit", name, SYS_prlimit64, 0, resource, Struct(limit), 0);
 

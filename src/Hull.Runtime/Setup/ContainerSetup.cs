@@ -29,9 +29,8 @@ internal static class ContainerSetup
         if (!string.IsNullOrEmpty(context.Spec.Domainname)) program.SetDomainname(context.Spec.Domainname);
         NamespaceSetup.AddProc(context);
         NamespaceSetup.AddTime(context);
+        if (context.Linux.Creates("network")) program.BringLoopbackUp();
         AddFileTree(context);
-        foreach (var (key, value) in context.Linux.Sysctl ?? new Dictionary<string, string>())
-            program.WriteProc(context.Proc, "sys/" + SysctlName.ToPath(key), value, "set sysctl", key);
 
         var slots = new SetupSlots(program, context.Socket, context.Proc, context.Terminal, context.TerminalPeer);
         if (context.Process.Terminal)
@@ -56,10 +55,16 @@ internal static class ContainerSetup
     private static void AddFileTree(SetupContext context)
     {
         RootSetup.Attach(context);
-        if (!context.HasMountNamespace) return;
-        MountSetup.Add(context);
-        DeviceSetup.Add(context);
-        MaskSetup.Add(context);
+        if (context.HasMountNamespace)
+        {
+            MountSetup.Add(context);
+            DeviceSetup.Add(context);
+        }
+
+        // Before /proc/sys is bound read-only over itself: from then on a walk into it would cross a mount.
+        foreach (var (key, value) in context.Linux.Sysctl ?? new Dictionary<string, string>())
+            context.Program.WriteProc(context.Proc, "sys/" + SysctlName.ToPath(key), value, "set sysctl", key);
+        if (context.HasMountNamespace) MaskSetup.Add(context);
     }
 
     private static void AddProcess(SetupContext context, SetupSlots slots)
