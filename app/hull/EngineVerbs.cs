@@ -1,6 +1,7 @@
 using Hull.Cli.Containers;
 using Hull.Cli.Contexts;
 using Hull.Cli.Verbs;
+using Hull.Cli.Vm;
 
 namespace Hull.Cli;
 
@@ -12,5 +13,6 @@ internal static class EngineVerbs
         .. ContainerVerbs.Common(),
         VerbEntry.ForGroup("container", "Manage containers", ContainerVerbs.Group),
         VerbEntry.ForGroup("context", "Manage named engines", ContextVerbs.All),
+        VerbEntry.ForGroup("vm", "Manage full machines", VmVerbs.All, "machine"),
     ];
 }
