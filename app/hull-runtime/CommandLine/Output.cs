@@ -1,11 +1,10 @@
-using System.Buffers;
 using System.Text;
-using System.Text.Json;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Syscalls;
+using Hull.Oci.Runtime.Parsing;
 
 namespace Hull.RuntimeCli.CommandLine;
 
@@ -41,16 +40,8 @@ internal static class Output
 
     private static byte[] JsonLine(string level, string message, TimeProvider clock)
     {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer))
-        {
-            writer.WriteStartObject();
-            writer.WriteString("level", level);
-            writer.WriteString("msg", message);
-            writer.WriteString("time", clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ"));
-            writer.WriteEndObject();
-        }
-
-        return [.. buffer.WrittenSpan, (byte)'\n'];
+        var line = new DocumentWriter().BeginObject().Member("level", level).Member("msg", message)
+            .Member("time", clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ")).EndObject().ToBytes();
+        return [.. line, (byte)'\n'];
     }
 }

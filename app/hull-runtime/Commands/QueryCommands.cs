@@ -1,8 +1,8 @@
-using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using Hull.Core;
 using Hull.Oci.Runtime;
+using Hull.Oci.Runtime.Parsing;
 using Hull.Runtime;
 using Hull.Runtime.Specs;
 using Hull.RuntimeCli.CommandLine;
@@ -17,7 +17,7 @@ internal static class QueryCommands
     internal static Command State() => new("state", "<id>", "print the state of a container", [], invocation =>
     {
         var state = invocation.Runtime.GetState(invocation.Flags.RequireId("state"));
-        Output.Write(ToJson(writer => Write(writer, state), indented: true));
+        Output.Write(Write(new DocumentWriter(indented: true), state).ToBytes());
         Output.Write("\n"u8);
         return 0;
     });
@@ -28,7 +28,7 @@ internal static class QueryCommands
         {
             var states = invocation.Runtime.List().OrderBy(state => state.Id, StringComparer.Ordinal).ToList();
             if (invocation.Flags.Has("quiet")) Output.Write(string.Concat(states.Select(state => state.Id + "\n")));
-            else if (invocation.Flags.Get("format", "table") is "json") Output.Write(ToJson(writer => Write(writer, states), indented: false));
+            else if (invocation.Flags.Get("format", "table") is "json") Output.Write(ToJson(states));
             else if (invocation.Flags.Get("format", "table") is "table") Output.Write(Table(states));
             else throw HullException.Invalid($"list: unknown format '{invocation.Flags.Get("format")}'");
             return 0;
@@ -41,34 +41,25 @@ internal static class QueryCommands
         return 0;
     });
 
-    private static void Write(Utf8JsonWriter writer, List<ContainerState> states)
+    private static byte[] ToJson(List<ContainerState> states)
     {
-        writer.WriteStartArray();
+        var writer = new DocumentWriter().BeginArray();
         foreach (var state in states) Write(writer, state);
-        writer.WriteEndArray();
+        return writer.EndArray().ToBytes();
     }
 
     /// <summary>The members of runc, in its order: callers read more than the specification has.</summary>
-    private static void Write(Utf8JsonWriter writer, ContainerState state)
-    {
-        writer.WriteStartObject();
-        writer.WriteString("ociVersion", SpecVersion);
-        writer.WriteString("id", state.Id);
-        writer.WriteNumber("pid", state.Pid);
-        writer.WriteString("status", state.Status);
-        writer.WriteString("bundle", state.Bundle);
-        writer.WriteString("rootfs", state.Rootfs);
-        writer.WriteString("created", state.Created.ToString("yyyy-MM-ddTHH:mm:ss.fffffffZ"));
-        if (state.Annotations.Count > 0)
-        {
-            writer.WriteStartObject("annotations");
-            foreach (var (key, value) in state.Annotations) writer.WriteString(key, value);
-            writer.WriteEndObject();
-        }
-
-        writer.WriteString("owner", OwnerName(state.OwnerUser));
-        writer.WriteEndObject();
-    }
+    private static DocumentWriter Write(DocumentWriter writer, ContainerState state) => writer.BeginObject()
+        .Member("ociVersion", SpecVersion)
+        .Member("id", state.Id)
+        .Member("pid", state.Pid)
+        .Member("status", state.Status)
+        .Member("bundle", state.Bundle)
+        .Member("rootfs", state.Rootfs)
+        .Member("created", state.Created.ToString("yyyy-MM-ddTHH:mm:ss.fffffffZ"))
+        .Member("annotations", state.Annotations.Count > 0 ? state.Annotations : null)
+        .Member("owner", OwnerName(state.OwnerUser))
+        .EndObject();
 
     private static string Table(List<ContainerState> states)
     {
@@ -89,11 +80,4 @@ internal static class QueryCommands
     }
 
     private static string OwnerName(uint user) => user == 0 ? "root" : "#" + user;
-
-    private static byte[] ToJson(Action<Utf8JsonWriter> write, bool indented)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Indented = indented })) write(writer);
-        return buffer.WrittenSpan.ToArray();
-    }
 }

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
@@ -17,7 +16,7 @@ internal static class HookRunner
     internal static void Run(string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state)
     {
         if (hooks is not { Count: > 0 }) return;
-        var input = JsonSerializer.SerializeToUtf8Bytes(state(), RuntimeJson.Default.State);
+        var input = RuntimeDocuments.WriteState(state());
         for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, null);
     }
 
@@ -25,7 +24,7 @@ internal static class HookRunner
     internal static void RunInContainer(string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state, SafeFd init, LinuxSpec linux)
     {
         if (hooks is not { Count: > 0 }) return;
-        var input = JsonSerializer.SerializeToUtf8Bytes(state(), RuntimeJson.Default.State);
+        var input = RuntimeDocuments.WriteState(state());
         for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, (init, linux));
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Syscalls;
@@ -21,7 +20,7 @@ internal static class SeccompListeners
                 OciVersion = state.OciVersion, Fds = ["seccompFd"], Pid = pid, Metadata = seccomp.ListenerMetadata ?? "", State = state,
             };
             using var socket = SocketCalls.ConnectUnix(path);
-            var content = JsonSerializer.SerializeToUtf8Bytes(message, RuntimeJson.Default.ContainerProcessState);
+            var content = RuntimeDocuments.WriteProcessState(message);
             Check.Result(SocketCalls.Send(socket.Value, content, [listener.Value]), $"send the seccomp listener to {path}");
         }
     }

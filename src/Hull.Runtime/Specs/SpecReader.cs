@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
@@ -18,24 +17,11 @@ public static class SpecReader
     {
         var path = bundle.TrimEnd('/') + "/config.json";
         var content = Read(path);
-        return (Parse(content, RuntimeJson.Default.Spec, path), content);
+        return (RuntimeDocuments.ParseSpec(content, path), content);
     }
 
     /// <summary>Reads the document of an exec.</summary>
-    public static ProcessSpec ReadProcess(string path) => Parse(Read(path), RuntimeJson.Default.ProcessSpec, path);
-
-    public static T Parse<T>(ReadOnlySpan<byte> content, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, string path)
-    {
-        try
-        {
-            return JsonSerializer.Deserialize(content, type) ?? throw HullException.Invalid($"{path}: the document is null");
-        }
-        catch (JsonException error)
-        {
-            var place = error.Path is null or "$" ? "" : " at " + error.Path.TrimStart('$', '.');
-            throw HullException.Invalid($"{path} is not valid JSON of the runtime specification{place} (line {error.LineNumber + 1})");
-        }
-    }
+    public static ProcessSpec ReadProcess(string path) => RuntimeDocuments.ParseProcess(Read(path), path);
 
     private static byte[] Read(string path)
     {

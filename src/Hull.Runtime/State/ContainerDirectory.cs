@@ -60,7 +60,7 @@ internal sealed class ContainerDirectory : IDisposable
     }
 
     internal void WriteState(StoredState state) =>
-        AtomicFile.Write(_descriptor, StateFile, System.Text.Json.JsonSerializer.SerializeToUtf8Bytes(state, StateJson.Default.StoredState), durable: false);
+        AtomicFile.Write(_descriptor, StateFile, StateDocument.Write(state), durable: false);
 
     /// <summary>The state, or null where the runtime that made the directory was killed before it wrote one.</summary>
     internal StoredState? TryReadState()
@@ -70,9 +70,9 @@ internal sealed class ContainerDirectory : IDisposable
         using var file = Check.Descriptor(result, $"open the state of {Id}");
         try
         {
-            return System.Text.Json.JsonSerializer.Deserialize(file.ReadToEnd(), StateJson.Default.StoredState);
+            return StateDocument.Read(file.ReadToEnd(), $"the state of container {Id}");
         }
-        catch (System.Text.Json.JsonException error)
+        catch (HullException error) when (error.Kind == ErrorKind.InvalidArgument)
         {
             throw HullException.Corrupted($"the state of container {Id} is damaged; delete --force removes it", error);
         }
@@ -85,7 +85,7 @@ internal sealed class ContainerDirectory : IDisposable
     internal Spec ReadSpec()
     {
         using var file = Check.Descriptor(FileCalls.OpenAt(_descriptor.Value, ConfigFile, O_RDONLY), $"open the configuration of {Id}");
-        return SpecReader.Parse(file.ReadToEnd(SpecReader.MaxSize), RuntimeJson.Default.Spec, $"the configuration of {Id}");
+        return RuntimeDocuments.ParseSpec(file.ReadToEnd(SpecReader.MaxSize), $"the configuration of {Id}");
     }
 
     /// <summary>The socket a created container's init waits on.</summary>

@@ -1,5 +1,6 @@
-using System.Text.Json.Serialization;
+using System.Globalization;
 using Hull.Linux.Cgroups;
+using Hull.Oci.Runtime.Parsing;
 
 namespace Hull.Runtime.State;
 
@@ -37,6 +38,76 @@ internal sealed record StoredState
     public bool Rootless { get; init; }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
-[JsonSerializable(typeof(StoredState))]
-internal sealed partial class StateJson : JsonSerializerContext;
+/// <summary>The JSON of <see cref="StoredState"/>.</summary>
+internal static class StateDocument
+{
+    internal static byte[] Write(StoredState state)
+    {
+        var writer = new DocumentWriter(indented: true).BeginObject()
+            .Member("id", state.Id)
+            .Member("ociVersion", state.OciVersion)
+            .Member("pid", state.Pid)
+            .Member("startTime", state.StartTime)
+            .Member("bundle", state.Bundle)
+            .Member("rootfs", state.Rootfs)
+            .Member("created", state.Created.ToString("O", CultureInfo.InvariantCulture))
+            .Member("ownerUser", state.OwnerUser)
+            .Member("rootless", state.Rootless)
+            .Member("namespaces", state.Namespaces)
+            .Member("annotations", state.Annotations)
+            .BeginObject("cgroup")
+            .Member("driver", state.Cgroup.Driver == CgroupDriver.Systemd ? "systemd" : "cgroupfs")
+            .Member("unit", state.Cgroup.Unit)
+            .Member("paths", state.Cgroup.Paths)
+            .Member("createdParents", state.Cgroup.CreatedParents);
+        return writer.EndObject().EndObject().ToBytes();
+    }
+
+    internal static StoredState Read(ReadOnlySpan<byte> content, string name) => DocumentReader.Read(content, name, State);
+
+    private static StoredState? State(ref DocumentReader json)
+    {
+        if (!json.Enter("the state")) return null;
+        var state = new StoredState
+        {
+            Id = "", OciVersion = "", Bundle = "", Rootfs = "", Created = default, OwnerUser = 0, Cgroup = new CgroupRecord(CgroupDriver.Cgroupfs, null, new Dictionary<string, string>()),
+        };
+        while (json.Next())
+        {
+            if (json.Is("id"u8)) state = state with { Id = json.Text("id") ?? "" };
+            else if (json.Is("ociVersion"u8)) state = state with { OciVersion = json.Text("ociVersion") ?? "" };
+            else if (json.Is("pid"u8)) state = state with { Pid = json.Int32("pid") ?? 0 };
+            else if (json.Is("startTime"u8)) state = state with { StartTime = json.Unsigned("startTime") ?? 0 };
+            else if (json.Is("bundle"u8)) state = state with { Bundle = json.Text("bundle") ?? "" };
+            else if (json.Is("rootfs"u8)) state = state with { Rootfs = json.Text("rootfs") ?? "" };
+            else if (json.Is("created"u8)) state = state with { Created = Time(json.Text("created")) };
+            else if (json.Is("ownerUser"u8)) state = state with { OwnerUser = json.UInt32("ownerUser") ?? 0 };
+            else if (json.Is("rootless"u8)) state = state with { Rootless = json.Flag("rootless") };
+            else if (json.Is("namespaces"u8)) state = state with { Namespaces = json.Texts("namespaces") ?? [] };
+            else if (json.Is("annotations"u8)) state = state with { Annotations = json.TextMap("annotations") };
+            else if (json.Is("cgroup"u8)) state = state with { Cgroup = Cgroup(ref json) ?? state.Cgroup };
+            else json.Skip();
+        }
+
+        return state;
+    }
+
+    private static CgroupRecord? Cgroup(ref DocumentReader json)
+    {
+        if (!json.Enter("cgroup")) return null;
+        var record = new CgroupRecord(CgroupDriver.Cgroupfs, null, new Dictionary<string, string>());
+        while (json.Next())
+        {
+            if (json.Is("driver"u8)) record = record with { Driver = json.Text("cgroup.driver") == "systemd" ? CgroupDriver.Systemd : CgroupDriver.Cgroupfs };
+            else if (json.Is("unit"u8)) record = record with { Unit = json.Text("cgroup.unit") };
+            else if (json.Is("paths"u8)) record = record with { Paths = json.TextMap("cgroup.paths") ?? [] };
+            else if (json.Is("createdParents"u8)) record = record with { CreatedParents = json.Texts("cgroup.createdParents") ?? [] };
+            else json.Skip();
+        }
+
+        return record;
+    }
+
+    private static DateTimeOffset Time(string? text) =>
+        DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind, out var time) ? time : default;
+}
