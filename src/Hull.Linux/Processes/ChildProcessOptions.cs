@@ -5,6 +5,9 @@ namespace Hull.Linux.Processes;
 /// <param name="Arguments">The arguments after the program's name.</param>
 public sealed record ChildProcessOptions(string Program, params IReadOnlyList<string> Arguments)
 {
+    /// <summary>What the program sees as its own name, argument 0; null is <see cref="Program"/>.</summary>
+    public string? CalledAs { get; init; }
+
     /// <summary>The whole environment; null hands on this process's own.</summary>
     public IReadOnlyDictionary<string, string>? Environment { get; init; }
 

@@ -34,7 +34,7 @@ internal static unsafe partial class PosixSpawn
             SetAttributes(options, attributes);
             int pid;
             var program = text.Add(options.Program);
-            var arguments = text.AddArray([options.Program, .. options.Arguments]);
+            var arguments = text.AddArray([options.CalledAs ?? options.Program, .. options.Arguments]);
             var environment = options.Environment is { } given
                 ? text.AddArray([.. given.Select(pair => $"{pair.Key}={pair.Value}")])
                 : text.AddArray(CurrentEnvironment());

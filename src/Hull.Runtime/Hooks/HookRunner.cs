@@ -34,6 +34,8 @@ internal static class HookRunner
         var options = new ChildProcessOptions(hook.Path!, [.. (hook.Args ?? [hook.Path!]).Skip(1)])
         {
             Environment = ToDictionary(hook.Env),
+            // Docker's hook is its own program by the path, told apart by argument 0.
+            CalledAs = hook.Args is [var name, ..] ? name : null,
         };
         try
         {

@@ -22,6 +22,20 @@ public sealed class HookTests
     }
 
     [Theory, Runtimes]
+    public void ArgumentZeroIsTheFirstOfTheArguments(string runtime)
+    {
+        using var container = new Container(runtime);
+        var file = container.Outside("name");
+        foreach (var kind in (string[])["createRuntime", "createContainer"])
+        {
+            container.Spec.Add("hooks." + kind, $$"""{"path":"/bin/sh","args":["another-name","-c","cat > /dev/null; echo $0 >> {{file}}"]}""");
+        }
+
+        container.Create().Ok();
+        Assert.Equal(["another-name", "another-name"], File.ReadAllLines(file));
+    }
+
+    [Theory, Runtimes]
     public void HooksRunInTheirOrder(string runtime)
     {
         using var container = new Container(runtime);
