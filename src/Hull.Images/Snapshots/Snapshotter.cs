@@ -38,14 +38,15 @@ public abstract class Snapshotter : ISnapshotter
         if (LayerStore.Has(diffId)) return LayerStore.Read(diffId).ToInfo();
         using var taken = await StoreLock.TakeAsync(Catalog.LayerLock(diffId), () => LayerStore.Has(diffId), cancellation).ConfigureAwait(false);
         if (taken is null || LayerStore.Has(diffId)) return LayerStore.Read(diffId).ToInfo();
-        var stream = await tar(cancellation).ConfigureAwait(false);
-        await using (stream.ConfigureAwait(false))
+        // Unpacking waits for nothing but the disk and its own stream, and opening that may wait for the first bytes of a
+        // download that the caller is about to start: it has a thread to itself from there on.
+        var work = new Task<LayerRecord>(() =>
         {
-            // Unpacking never waits for anything but the disk and its own stream: it has a thread to itself.
-            var work = new Task<LayerRecord>(() => LayerStore.Write(diffId, stream, limits, cancellation), TaskCreationOptions.LongRunning);
-            work.Start(TaskScheduler.Default);
-            return (await work.ConfigureAwait(false)).ToInfo();
-        }
+            using var stream = tar(cancellation).AsTask().GetAwaiter().GetResult();
+            return LayerStore.Write(diffId, stream, limits, cancellation);
+        }, TaskCreationOptions.LongRunning);
+        work.Start(TaskScheduler.Default);
+        return (await work.ConfigureAwait(false)).ToInfo();
     }
 
     public void Commit(ChainId chain, ChainId? parent, Digest diffId)
