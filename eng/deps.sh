@@ -8,7 +8,7 @@ run="mmdebstrap bsdutils libseccomp2 libzstd1 nftables iproute2 ca-certificates 
 test="$build $run gcc libc6-dev libseccomp-dev busybox-static crun runc podman buildah skopeo umoci docker-registry docker.io
       containerd docker-compose python3-docker debootstrap mmdebstrap erofs-utils jq curl uidmap socat strace cpio
       ovmf dosfstools mtools fdisk iptables attr libcap2-bin xz-utils"
-bench="$test hyperfine wrk"
+bench="$test hyperfine wrk time"
 
 wanted=""
 for group in "${@:-run}"; do

@@ -8,13 +8,13 @@ internal static class Child
 {
     /// <summary>
     /// The most memory a run had, in MiB. A process begins with the peak of the one it was spawned from, which here is a
-    /// large one; busybox's time(1) starts it from a small one and says its peak.
+    /// large one; time(1) starts it from a small one.
     /// </summary>
     internal static double Peak(string program, params string[] arguments)
     {
-        var result = ChildProcess.Run(new ChildProcessOptions("busybox", ["time", "-v", program, .. arguments])).RequireSuccess();
-        var line = result.ErrorText.Split('\n').Single(text => text.Contains("Maximum resident set size"));
-        return double.Parse(line[(line.LastIndexOf(' ') + 1)..]) / 1024;
+        var result = ChildProcess.Run(new ChildProcessOptions("/usr/bin/time", ["-f", "peak %M", program, .. arguments])).RequireSuccess();
+        var line = result.ErrorText.Split('\n').Last(text => text.StartsWith("peak ", StringComparison.Ordinal));
+        return double.Parse(line["peak ".Length..]) / 1024;
     }
 
     internal static double Run(string program, params string[] arguments)
