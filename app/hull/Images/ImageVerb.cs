@@ -25,7 +25,8 @@ internal abstract class ImageVerb : Verb
         using var stop = new CancellationTokenSource();
         void Stop(PosixSignalContext context)
         {
-            context.Cancel = true;
+            // The second signal ends the program whatever it is doing.
+            context.Cancel = !stop.IsCancellationRequested;
             stop.Cancel();
         }
 

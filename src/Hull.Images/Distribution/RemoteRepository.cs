@@ -11,6 +11,9 @@ namespace Hull.Images.Distribution;
 /// </summary>
 public sealed partial class RemoteRepository : IDisposable
 {
+    /// <summary>How long a registry that may speak plain HTTP has to show that it speaks TLS.</summary>
+    private static readonly TimeSpan TlsPatience = TimeSpan.FromSeconds(5);
+
     private readonly DistributionOptions _options;
     private readonly RegistryConnections _connections;
     private readonly SemaphoreSlim _opening = new(1, 1);
@@ -250,7 +253,7 @@ public sealed partial class RemoteRepository : IDisposable
         try
         {
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            timer.CancelAfter(_options.Transport.ConnectTimeout);
+            timer.CancelAfter(TlsPatience);
             using var ping = new HttpRequestMessage(HttpMethod.Get, new Uri(endpoint.Base, "/v2/"));
             using var answer = await _connections.For(endpoint).SendAsync(ping, timer.Token).ConfigureAwait(false);
             return true;

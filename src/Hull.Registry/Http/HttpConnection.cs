@@ -80,6 +80,8 @@ internal sealed class HttpConnection(Socket socket, Stream stream, bool isTls, H
                 return head;
             }
 
+            // A client that begins with TLS waits for an answer for ever unless it is told at once.
+            if (reader.Buffered.Length > 0 && !char.IsAsciiLetterUpper((char)reader.Buffered[0])) throw new BadRequestException(400, "plain HTTP is spoken here");
             if (reader.IsFull) throw new BadRequestException(431, "the head of the request is too long");
             if (await reader.FillAsync(cancellation).ConfigureAwait(false)) continue;
             return null;
