@@ -43,7 +43,7 @@ internal sealed class GuestContainers
         using var pipes = new ProcessPipes(spec.Process?.Terminal == true, request.Streams);
         var process = _runtime.Create(request.Id, new CreateOptions
         {
-            Bundle = bundle, Spec = WithMachineId(spec, bundle), Streams = pipes.Theirs,
+            Bundle = bundle, Spec = WithMachineId(spec, bundle), Streams = pipes.Theirs, AcceptsTerminal = true,
         });
         var container = new GuestContainer(request, process);
         _containers[request.Id] = container;
@@ -59,7 +59,8 @@ internal sealed class GuestContainers
         var spec = JsonSerializer.Deserialize(request.Process, RuntimeJson.Default.ProcessSpec) ?? throw HullException.Invalid("the process is empty");
         using var pipes = new ProcessPipes(spec.Terminal, request.Streams);
         // Labels and profiles are of the host's kernel.
-        var process = _runtime.Exec(request.Id, spec with { ApparmorProfile = null, SelinuxLabel = null }, new ExecOptions { Streams = pipes.Theirs });
+        var process = _runtime.Exec(request.Id, spec with { ApparmorProfile = null, SelinuxLabel = null },
+            new ExecOptions { Streams = pipes.Theirs, AcceptsTerminal = true });
         container.Execs[request.ExecId] = process;
         Connect(new ProcessTarget(request.Id, request.ExecId), process, pipes, request.Streams, (request.Columns, request.Rows));
         return process.Pid;

@@ -36,12 +36,15 @@ public interface IHypervisor
 /// <param name="Descriptors">Descriptors the monitor inherits under the numbers that the config names.</param>
 /// <param name="LogPath">File that takes what the monitor prints; null discards it.</param>
 /// <param name="ControlSocket">Unix socket on which the monitor can be reached by a later process; null makes none.</param>
-public sealed record LaunchOptions(DescriptorTable? Descriptors = null, string? LogPath = null, string? ControlSocket = null);
+/// <param name="Jail">What the monitor is confined to; null starts it as a plain child.</param>
+public sealed record LaunchOptions(DescriptorTable? Descriptors = null, string? LogPath = null, string? ControlSocket = null,
+    Qemu.QemuJail? Jail = null);
 
 /// <summary>Descriptors for a monitor process. It is created first, so that a config can name their numbers there.</summary>
 public sealed class DescriptorTable : IDisposable
 {
     private readonly List<SafeFd> _descriptors = [];
+    private readonly List<int> _files = [];
 
     /// <summary>The descriptors in the order of their numbers, which begin at 3.</summary>
     public IReadOnlyList<SafeFd> Descriptors => _descriptors;
@@ -52,6 +55,25 @@ public sealed class DescriptorTable : IDisposable
         _descriptors.Add(descriptor);
         return 2 + _descriptors.Count;
     }
+
+    /// <summary>Numbers of the descriptors that the monitor may open again by name; see <see cref="AddFile"/>.</summary>
+    public IReadOnlyList<int> FileNumbers => _files;
+
+    /// <summary>
+    /// Takes ownership of an open file and answers the path by which the monitor opens it, with the access it was opened
+    /// with here: so a monitor needs no right to the file itself.
+    /// </summary>
+    public string AddFile(SafeFd file)
+    {
+        var number = Add(file);
+        _files.Add(number);
+        return $"/dev/fdset/{number}";
+    }
+
+    /// <summary>Opens a file and answers the path by which the monitor opens it.</summary>
+    /// <param name="flags">O_* flags.</param>
+    public string OpenFile(string path, int flags) =>
+        AddFile(Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, flags, 0x180), $"open {path}"));
 
     /// <summary>Adds one end of a new stream socket pair and answers its number and, as a stream, the other end.</summary>
     public (int Number, Stream Stream) AddSocket()

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Hull.Agent.Protocol;
+using Hull.Linux.Abi;
 using Hull.Linux.Files;
 
 namespace Hull.Hypervisor.Disks;
@@ -9,40 +10,57 @@ namespace Hull.Hypervisor.Disks;
 /// The layers of an image as one read-only disk: a VMDK descriptor of flat extents, one per layer file, which QEMU
 /// joins without copying. The guest is told where in the disk each layer lies.
 /// </summary>
-/// <param name="DescriptorPath">The descriptor file.</param>
-/// <param name="Extents">Where the layers are in the disk, in the order they were given.</param>
-public sealed record LayerDisk(string DescriptorPath, IReadOnlyList<DiskExtent> Extents)
+public sealed class LayerDisk
 {
     private const int SectorSize = 512;
 
-    /// <summary>The disk as a machine's backend.</summary>
-    public ImageDisk Backend => new(DescriptorPath, "vmdk", ReadOnly: true);
+    private readonly IReadOnlyList<string> _files;
+    private readonly string _descriptorPath;
 
-    /// <summary>Writes the descriptor at <paramref name="path"/>. The files must be whole numbers of sectors, as erofs images are.</summary>
-    public static LayerDisk Write(string path, IReadOnlyList<string> layerFiles)
+    /// <param name="descriptorPath">Where the descriptor is written for each machine.</param>
+    /// <param name="layerFiles">Lowest first; whole numbers of sectors, as erofs images are.</param>
+    public LayerDisk(string descriptorPath, IReadOnlyList<string> layerFiles)
     {
+        (_descriptorPath, _files) = (descriptorPath, layerFiles);
         var extents = new List<DiskExtent>();
-        var lines = new StringBuilder();
         var offset = 0L;
         foreach (var file in layerFiles)
         {
             var length = new FileInfo(file).Length;
             if (length == 0 || length % SectorSize != 0)
                 throw HullException.Corrupted($"layer file {file} has {length} bytes, which is no whole number of sectors");
-            if (file.AsSpan().ContainsAny("\"\n\r"))
-                throw HullException.Invalid($"layer file '{file}' has a name that cannot be written in a disk descriptor");
-            // QEMU passes over extents that are not RW; the node is opened read-only, and its files with it.
-            lines.Append(CultureInfo.InvariantCulture, $"RW {length / SectorSize} FLAT \"{file}\" 0\n");
             extents.Add(new DiskExtent(offset, length));
             offset += length;
         }
 
-        // VMware Virtual Disk Format 1.1, "The Descriptor File".
-        var text = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"twoGbMaxExtentFlat\"\n\n" +
-            $"# Extent description\n{lines}\n# The Disk Data Base\n#DDB\n\nddb.adapterType = \"ide\"\n" +
-            string.Create(CultureInfo.InvariantCulture, $"ddb.geometry.cylinders = \"{offset / SectorSize / 1008 + 1}\"\n") +
+        Extents = extents;
+    }
+
+    /// <summary>Where the layers are in the disk, in the order they were given.</summary>
+    public IReadOnlyList<DiskExtent> Extents { get; }
+
+    /// <summary>Opens the layers for a monitor, which so needs no right to the files, and answers the disk.</summary>
+    public ImageDisk Open(DescriptorTable descriptors)
+    {
+        var lines = new StringBuilder();
+        for (var index = 0; index < _files.Count; index++)
+        {
+            var name = descriptors.OpenFile(_files[index], Fcntl.O_RDONLY);
+            // QEMU passes over extents that are not RW; the node is opened read-only, and its files with it.
+            lines.Append(CultureInfo.InvariantCulture, $"RW {Extents[index].Length / SectorSize} FLAT \"{name}\" 0\n");
+        }
+
+        AtomicFile.Write(_descriptorPath, Encoding.ASCII.GetBytes(DescriptorOf(lines.ToString())), durable: false);
+        return new ImageDisk(descriptors.OpenFile(_descriptorPath, Fcntl.O_RDONLY), "vmdk", ReadOnly: true);
+    }
+
+    /// <summary>VMware Virtual Disk Format 1.1, "The Descriptor File".</summary>
+    private string DescriptorOf(string extents)
+    {
+        var sectors = Extents.Sum(extent => extent.Length) / SectorSize;
+        return "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"twoGbMaxExtentFlat\"\n\n" +
+            $"# Extent description\n{extents}\n# The Disk Data Base\n#DDB\n\nddb.adapterType = \"ide\"\n" +
+            string.Create(CultureInfo.InvariantCulture, $"ddb.geometry.cylinders = \"{sectors / 1008 + 1}\"\n") +
             "ddb.geometry.heads = \"16\"\nddb.geometry.sectors = \"63\"\nddb.virtualHWVersion = \"4\"\n";
-        AtomicFile.Write(path, Encoding.UTF8.GetBytes(text), durable: false);
-        return new LayerDisk(path, extents);
     }
 }

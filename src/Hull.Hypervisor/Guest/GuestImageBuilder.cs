@@ -72,7 +72,7 @@ public sealed class GuestImageBuilder(string directory, string agent)
     {
         var inputs = new SortedDictionary<string, string>(StringComparer.Ordinal)
         {
-            ["format"] = "1",
+            ["format"] = "2",
             ["kernel"] = FileDigest(kernel.Kernel),
             ["release"] = ReleaseOf(kernel),
             ["modules"] = string.Join(' ', Modules),
@@ -88,7 +88,8 @@ public sealed class GuestImageBuilder(string directory, string agent)
         DeleteTree(incoming);
         Directory.CreateDirectory(incoming);
         var image = File.ReadAllBytes(kernel.Kernel);
-        AtomicFile.Write(Path.Combine(incoming, "kernel"), KernelImage.ExtractElf(image) ?? image);
+        // Readable for all: a monitor in its jail reads it as a user of its own.
+        AtomicFile.Write(Path.Combine(incoming, "kernel"), KernelImage.ExtractElf(image) ?? image, 0x1A4);
         using (var output = new FileStream(Path.Combine(incoming, "initrd"), FileMode.CreateNew))
         using (var archive = new CpioWriter(output)) WriteInitrd(archive, kernel);
         AtomicFile.WriteJson(Path.Combine(incoming, "manifest.json"), manifest, GuestImageJson.Default.GuestImageManifest);

@@ -13,6 +13,7 @@ using Hull.Linux.Cgroups;
 using Hull.Linux.Files;
 using Hull.Linux.Netlink;
 using Hull.Oci.Runtime;
+using Hull.Runtime.Resources;
 
 namespace Hull.Hypervisor.Monitor;
 
@@ -42,11 +43,12 @@ internal sealed class VmMonitor : IAsyncDisposable
     {
         var bundle = AtomicFile.ReadJson(Path.Combine(bundleDirectory, VmBundle.FileName), VmBundleJson.Default.VmBundle);
         var spec = AtomicFile.ReadJson(Path.Combine(bundleDirectory, "config.json"), RuntimeJson.Default.Spec);
-        EnterCgroup(id, spec);
-        var layers = bundle.Layers.Count == 0 ? null : LayerDisk.Write(Path.Combine(bundleDirectory, "layers.vmdk"), bundle.Layers);
-        var options = new SandboxOptions(RandomId.Short(id), layers?.Backend,
-            bundle.WritableDisk is null ? null : new ImageDisk(bundle.WritableDisk, "raw", ReadOnly: false),
-            OpenTap(bundle), Path.Combine(bundleDirectory, "console.log"), Path.Combine(bundleDirectory, "qemu.log"));
+        var cgroupsPath = EnterCgroup(id, spec);
+        var layers = bundle.Layers.Count == 0 ? null : new LayerDisk(Path.Combine(bundleDirectory, "layers.vmdk"), bundle.Layers);
+        var jail = new QemuJail(Path.Combine(bundleDirectory, "vmm"), cgroupsPath + "/vmm", QemuJail.UserFor(id),
+            [bundle.Guest.Kernel, bundle.Guest.Initrd]);
+        var options = new SandboxOptions(RandomId.Short(id), layers, bundle.WritableDisk, OpenTap(bundle),
+            Path.Combine(bundleDirectory, "console.log"), Path.Combine(bundleDirectory, "qemu.log"), jail);
         var sandbox = await StartAsync(bundle, options).ConfigureAwait(false);
         var terminal = spec.Process?.Terminal == true ? SafeFd.Borrow(0) : null;
         var monitor = new VmMonitor(id, sandbox, terminal);
@@ -166,12 +168,19 @@ internal sealed class VmMonitor : IAsyncDisposable
             [.. bundle.Nics.Select((nic, index) => new InterfaceSetup((uint)index, nic.Name, nic.MacAddress, nic.Addresses, nic.Mtu))],
             [.. bundle.Routes.Select(route => route.ToSetup())]));
 
-    /// <summary>The machine's cgroup holds this process and QEMU: the limits and counters of the instance are theirs.</summary>
-    private static void EnterCgroup(string id, Spec spec)
+    /// <summary>
+    /// The machine's cgroup has one below it for this process and one for QEMU: its limits and counters are of both, and
+    /// in cgroup v2 only leaves may have processes. Memory is limited by the machine's shape, devices by its jail.
+    /// </summary>
+    private static string EnterCgroup(string id, Spec spec)
     {
-        var cgroup = CgroupManager.Name(id, spec.Linux?.CgroupsPath);
-        cgroup.Prepare(new CgroupLimits()).Dispose();
-        cgroup.Add(Environment.ProcessId);
+        var path = spec.Linux?.CgroupsPath ?? "/hull-vm/" + id;
+        var resources = (spec.Linux?.Resources ?? new ResourcesSpec()) with { Memory = null, Devices = null, Pids = null };
+        CgroupManager.Name(id, path).Prepare(ResourceTranslation.ForCreate(resources)).Dispose();
+        var own = CgroupManager.Name(id, path + "/monitor");
+        own.Prepare(new CgroupLimits()).Dispose();
+        own.Add(Environment.ProcessId);
+        return path;
     }
 
     private static SafeFd? OpenTap(VmBundle bundle)

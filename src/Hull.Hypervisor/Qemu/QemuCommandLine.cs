@@ -10,9 +10,10 @@ public static class QemuCommandLine
 {
     /// <param name="accelerator"><c>kvm</c> or <c>tcg</c>.</param>
     /// <param name="monitor">Where the QMP monitor is.</param>
+    /// <param name="files">Descriptors that names of the form /dev/fdset/N stand for.</param>
     /// <param name="controlSocket">Where a second monitor listens, for a process that comes later; null for none.</param>
     public static IReadOnlyList<string> Build(VirtualMachineConfig config, string accelerator, ChannelBackend monitor,
-        string? controlSocket = null)
+        string? controlSocket = null, IReadOnlyList<int>? files = null)
     {
         List<string> arguments =
         [
@@ -22,6 +23,7 @@ public static class QemuCommandLine
             "-display", "none", "-S",
             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         ];
+        foreach (var file in files ?? []) arguments.AddRange(["-add-fd", $"fd={file},set={file}"]);
         AddMachine(arguments, config, accelerator);
         AddMemory(arguments, config);
         AddBoot(arguments, config.Boot);

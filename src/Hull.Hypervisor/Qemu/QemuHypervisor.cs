@@ -59,14 +59,17 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         try
         {
             using var log = options.LogPath is null ? null : OpenLog(options.LogPath);
-            process = ChildProcess.Start(new ChildProcessOptions(installation.Program,
-                QemuCommandLine.Build(config, accelerator.Name, new DescriptorChannel(monitorNumber), options.ControlSocket))
-            {
-                Stdout = log,
-                Stderr = log,
-                ExtraDescriptors = descriptors.Descriptors,
-                NewSession = true,
-            });
+            var arguments = QemuCommandLine.Build(config, accelerator.Name, new DescriptorChannel(monitorNumber), options.ControlSocket,
+                descriptors.FileNumbers);
+            process = options.Jail is { } jail
+                ? jail.Start(installation.Program, arguments, log, descriptors.Descriptors, accelerator.Name == "kvm")
+                : ChildProcess.Start(new ChildProcessOptions(installation.Program, arguments)
+                {
+                    Stdout = log,
+                    Stderr = log,
+                    ExtraDescriptors = descriptors.Descriptors,
+                    NewSession = true,
+                });
             // The far ends must be open in the monitor alone, or its end would never be seen on the near ones.
             descriptors.Dispose();
             var qmp = await ConnectAsync(process, monitor, options.LogPath, cancellationToken).ConfigureAwait(false);

@@ -1,28 +1,35 @@
 using Hull.Hypervisor.Agent;
+using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Guest;
 using Hull.Hypervisor.Qemu;
 using Hull.Hypervisor.Templates;
 using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Sandboxes;
 
 /// <summary>How one sandbox machine is started.</summary>
 /// <param name="Id">Name of the machine.</param>
-/// <param name="Layers">Medium of the disk with the image's layers; null leaves the place empty for later.</param>
-/// <param name="Writable">Medium of the disk that takes what is written.</param>
+/// <param name="Layers">The disk with the image's layers; null leaves its place empty.</param>
+/// <param name="WritableDisk">An ext4 image for what is written; null leaves its place empty.</param>
 /// <param name="Tap">An open tap device the machine takes over; null connects its NIC to nothing.</param>
 /// <param name="ConsolePath">File that takes what the guest kernel says; null discards it.</param>
 /// <param name="LogPath">File that takes what the monitor says.</param>
-public sealed record SandboxOptions(string Id, DiskBackend? Layers = null, DiskBackend? Writable = null, SafeFd? Tap = null,
-    string? ConsolePath = null, string? LogPath = null);
+/// <param name="Jail">What the monitor is confined to.</param>
+public sealed record SandboxOptions(string Id, LayerDisk? Layers = null, string? WritableDisk = null, SafeFd? Tap = null,
+    string? ConsolePath = null, string? LogPath = null, QemuJail? Jail = null);
 
 /// <summary>A machine whose init is the guest agent, and the connection to that agent.</summary>
 public sealed class SandboxMachine : IAsyncDisposable
 {
-    private SandboxMachine(QemuMachine machine, AgentClient agent)
+    private readonly string? _consolePath;
+
+    private SandboxMachine(QemuMachine machine, AgentClient agent, string? consolePath)
     {
         Machine = machine;
         Agent = agent;
+        _consolePath = consolePath;
     }
 
     public QemuMachine Machine { get; }
@@ -33,7 +40,7 @@ public sealed class SandboxMachine : IAsyncDisposable
     public static async Task<SandboxMachine> BootAsync(QemuHypervisor hypervisor, GuestImage guest, SandboxShape shape,
         SandboxOptions options, MemoryFile? memory = null, CancellationToken cancellationToken = default)
     {
-        var sandbox = await LaunchAsync(hypervisor, guest, shape, options, memory, incoming: false, cancellationToken).ConfigureAwait(false);
+        var (sandbox, _) = await LaunchAsync(hypervisor, guest, shape, options, memory, null, cancellationToken).ConfigureAwait(false);
         try
         {
             await sandbox.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
@@ -51,11 +58,11 @@ public sealed class SandboxMachine : IAsyncDisposable
     public static async Task<SandboxMachine> CloneAsync(QemuHypervisor hypervisor, Template template, SandboxOptions options,
         CancellationToken cancellationToken = default)
     {
-        var sandbox = await LaunchAsync(hypervisor, template.Guest, template.Shape, options, template.Memory, incoming: true,
-            cancellationToken).ConfigureAwait(false);
+        var (sandbox, state) = await LaunchAsync(hypervisor, template.Guest, template.Shape, options, template.Memory,
+            template.StatePath, cancellationToken).ConfigureAwait(false);
         try
         {
-            await sandbox.Machine.LoadStateAsync(template.StatePath, cancellationToken).ConfigureAwait(false);
+            await sandbox.Machine.LoadStateAsync(state, cancellationToken).ConfigureAwait(false);
             await sandbox.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             return sandbox;
         }
@@ -72,25 +79,33 @@ public sealed class SandboxMachine : IAsyncDisposable
         await Machine.DisposeAsync().ConfigureAwait(false);
     }
 
-    private static async Task<SandboxMachine> LaunchAsync(QemuHypervisor hypervisor, GuestImage guest, SandboxShape shape,
-        SandboxOptions options, MemoryFile? memory, bool incoming, CancellationToken cancellationToken)
+    /// <summary>Starts a monitor; with a saved state, that is open in it under the number answered.</summary>
+    private static async Task<(SandboxMachine Sandbox, int State)> LaunchAsync(QemuHypervisor hypervisor, GuestImage guest,
+        SandboxShape shape, SandboxOptions options, MemoryFile? memory, string? statePath, CancellationToken cancellationToken)
     {
         var descriptors = new DescriptorTable();
         var (controlNumber, control) = descriptors.AddSocket();
         var (dataNumber, data) = descriptors.AddSocket();
+        var state = statePath is null ? 0 : descriptors.Add(Check.Descriptor(
+            FileCalls.OpenAt(Fcntl.AT_FDCWD, statePath, Fcntl.O_RDONLY), $"open the template's state at {statePath}"));
+        var incoming = statePath is not null;
         var parts = new SandboxParts(
             memory is null ? new AnonymousMemory()
                 : new FileMemory($"/proc/self/fd/{descriptors.Add(memory.Descriptor.Duplicate())}", Shared: !incoming),
-            options.ConsolePath is null ? new NullChannel() : new FileChannel(options.ConsolePath),
+            options.ConsolePath is null ? new NullChannel() : new FileChannel(
+                descriptors.OpenFile(options.ConsolePath, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND)),
             controlNumber, dataNumber,
             options.Tap is null ? new UnconnectedNic() : new TapNic(descriptors.Add(options.Tap)),
-            options.Layers, options.Writable, incoming);
+            options.Layers?.Open(descriptors),
+            options.WritableDisk is null ? null
+                : new ImageDisk(descriptors.OpenFile(options.WritableDisk, Fcntl.O_RDWR), "raw", ReadOnly: false),
+            incoming);
         var config = shape.ToConfig(options.Id, guest, hypervisor.Accelerator.Name, parts);
         try
         {
-            var machine = await hypervisor.LaunchQemuAsync(config, new LaunchOptions(descriptors, options.LogPath), cancellationToken)
-                .ConfigureAwait(false);
-            return new SandboxMachine(machine, new AgentClient(control, data));
+            var machine = await hypervisor.LaunchQemuAsync(config, new LaunchOptions(descriptors, options.LogPath, Jail: options.Jail),
+                cancellationToken).ConfigureAwait(false);
+            return (new SandboxMachine(machine, new AgentClient(control, data), options.ConsolePath), state);
         }
         catch
         {
@@ -109,7 +124,7 @@ public sealed class SandboxMachine : IAsyncDisposable
         catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
         {
             var exit = await Machine.Exited.WaitAsync(TimeSpan.FromSeconds(10), cancellationToken).ConfigureAwait(false);
-            var said = Machine.Config.Serial is FileChannel console && File.Exists(console.Path) ? File.ReadAllText(console.Path).Trim() : "";
+            var said = _consolePath is not null && File.Exists(_consolePath) ? File.ReadAllText(_consolePath).Trim() : "";
             throw new HullException(ErrorKind.Internal, $"machine {Machine.Config.Id} ended during its boot " +
                 $"({exit.Reason ?? $"exit code {exit.ExitCode}"}): {said[(said.LastIndexOf('\n') + 1)..].Trim()}", cause);
         }

@@ -63,7 +63,7 @@ public class CloneTests(VmFixture vm, ITestOutputHelper output)
     private async Task<(string Output, uint ExitCode)> RunAsync(LayerDisk layers, int index, string script)
     {
         await using var clone = await SandboxMachine.CloneAsync(vm.Hypervisor, vm.Template,
-            new SandboxOptions($"clone{index}", Layers: layers.Backend));
+            new SandboxOptions($"clone{index}", Layers: layers));
         var network = new NetworkSetup([new InterfaceSetup(0, "eth0", MacAddress(index), ["192.0.2.1/24"], 1400)], []);
         await clone.Agent.ReleaseAsync(new ReleaseRequest(RandomNumberGenerator.GetBytes(64),
             DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() * 1_000_000, $"clone{index}", MachineId(index), network));

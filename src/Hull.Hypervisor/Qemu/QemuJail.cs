@@ -1,0 +1,93 @@
+using Hull.Linux;
+using Hull.Linux.Processes;
+using Hull.Oci.Runtime;
+using Hull.Runtime;
+
+namespace Hull.Hypervisor.Qemu;
+
+/// <summary>
+/// The jail of a monitor process, made by the same runtime that makes containers: a root with nothing but the system's
+/// read-only libraries and the files named here, a user of its own without any capability, and namespaces of its own,
+/// the network among them empty. All else it works with are descriptors it is given. A guest that takes its monitor over
+/// finds nobody else's files, no network and no engine.
+/// </summary>
+/// <param name="Directory">A directory for the jail's root and state; it goes with the instance.</param>
+/// <param name="CgroupsPath">Cgroup of the monitor, as the OCI runtime-spec writes it.</param>
+/// <param name="UserId">User and group of the monitor; no other process of this machine has it.</param>
+/// <param name="ReadOnlyFiles">Files it may read, at the same paths; they must be readable for others.</param>
+public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId, IReadOnlyList<string> ReadOnlyFiles)
+{
+    private const uint FirstUser = 1_900_000_000;
+
+    private string ContainerId => "vmm-" + Path.GetFileName(Directory.TrimEnd('/'));
+
+    private ContainerRuntime Runtime => new(new RuntimeOptions { Root = Path.Combine(Directory, "state") });
+
+    /// <summary>A user id for a machine, from its id: far from those of people, services and containers.</summary>
+    public static uint UserFor(string machineId) =>
+        FirstUser + BitConverter.ToUInt32(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(machineId))) % 100_000_000;
+
+    /// <summary>Starts a program in the jail with the given descriptors as 3, 4, …</summary>
+    public ChildProcess Start(string program, IReadOnlyList<string> arguments, SafeFd? log, IReadOnlyList<SafeFd> descriptors, bool kvm)
+    {
+        PrepareRoot();
+        using var nothing = Check.Descriptor(
+            Linux.Syscalls.FileCalls.OpenAt(Linux.Abi.Fcntl.AT_FDCWD, "/dev/null", Linux.Abi.Fcntl.O_RDWR), $"open /dev/null");
+        var process = Runtime.Run(ContainerId, new CreateOptions
+        {
+            Bundle = Directory,
+            Spec = SpecFor(program, arguments, kvm),
+            Streams = new StandardStreams(nothing, log ?? nothing, log ?? nothing),
+            ExtraDescriptors = descriptors,
+        });
+        return ChildProcess.Adopt(process.Pid, process.Pidfd, program);
+    }
+
+    private void PrepareRoot()
+    {
+        var root = Path.Combine(Directory, "root");
+        foreach (var name in (string[])["usr", "proc", "dev", "tmp"]) System.IO.Directory.CreateDirectory(Path.Combine(root, name));
+        // As merged-usr systems have it: the program interpreter is found by its old path.
+        foreach (var name in (string[])["bin", "lib", "lib64", "sbin"])
+        {
+            var link = Path.Combine(root, name);
+            if (!Path.Exists(link)) File.CreateSymbolicLink(link, "usr/" + name);
+        }
+    }
+
+    private Spec SpecFor(string program, IReadOnlyList<string> arguments, bool kvm)
+    {
+        List<MountSpec> mounts =
+        [
+            new() { Destination = "/proc", Type = "proc", Source = "proc", Options = ["nosuid", "nodev", "noexec"] },
+            new() { Destination = "/dev", Type = "tmpfs", Source = "tmpfs", Options = ["nosuid", "noexec", "mode=755", "size=64k"] },
+            new() { Destination = "/usr", Type = "bind", Source = "/usr", Options = ["bind", "ro", "nosuid", "nodev"] },
+        ];
+        foreach (var file in ReadOnlyFiles)
+            mounts.Add(new MountSpec { Destination = file, Type = "bind", Source = file, Options = ["bind", "ro", "nosuid", "nodev", "noexec"] });
+        return new Spec
+        {
+            OciVersion = "1.2.0",
+            Root = new RootSpec { Path = "root", Readonly = true },
+            Hostname = "vmm",
+            Process = new ProcessSpec
+            {
+                Args = [program, .. arguments],
+                Cwd = "/",
+                Env = ["PATH=/usr/bin"],
+                User = new UserSpec { Uid = UserId, Gid = UserId },
+                NoNewPrivileges = true,
+                Rlimits = [new RlimitSpec { Type = "RLIMIT_CORE", Soft = 0, Hard = 0 }],
+            },
+            Mounts = mounts,
+            Linux = new LinuxSpec
+            {
+                CgroupsPath = CgroupsPath,
+                Namespaces = [.. ((string[])["pid", "mount", "ipc", "uts", "network"]).Select(type => new NamespaceSpec { Type = type })],
+                Devices = kvm ? [new DeviceSpec { Path = "/dev/kvm", Type = "c", Major = 10, Minor = 232, FileMode = 0x180, Uid = UserId, Gid = UserId }] : null,
+                MaskedPaths = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/acpi", "/sys/firmware"],
+                ReadonlyPaths = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"],
+            },
+        };
+    }
+}
