@@ -17,16 +17,13 @@ public sealed class WritableDisk(string directory)
     /// <summary>Bytes a container may write unless told otherwise; only what is written takes space.</summary>
     public const long DefaultBytes = 20L << 30;
 
-    private const int SEEK_DATA = 3;
-    private const int SEEK_HOLE = 4;
-
     /// <summary>Makes a new disk at <paramref name="path"/>; one that is there stays as it is.</summary>
     public void Create(string path, long bytes = DefaultBytes)
     {
         if (File.Exists(path)) return;
         var source = Formatted(bytes);
         var incoming = path + ".new";
-        CopySparse(source, incoming);
+        SparseFile.Copy(source, incoming);
         File.Move(incoming, path, overwrite: true);
     }
 
@@ -50,29 +47,5 @@ public sealed class WritableDisk(string directory)
             "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", incoming), timeout: TimeSpan.FromMinutes(1)).RequireSuccess();
         File.Move(incoming, path);
         return path;
-    }
-
-    private static void CopySparse(string from, string to)
-    {
-        using var source = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, from, Fcntl.O_RDONLY), $"open {from}");
-        File.Delete(to);
-        using var target = Check.Descriptor(
-            FileCalls.OpenAt(Fcntl.AT_FDCWD, to, Fcntl.O_RDWR | Fcntl.O_CREAT | Fcntl.O_EXCL, 0x180), $"create {to}");
-        Check.Result(FileCalls.Truncate(target.Value, new FileInfo(from).Length), $"size {to}");
-        var data = FileCalls.Seek(source.Value, 0, SEEK_DATA);
-        while (data >= 0)
-        {
-            var hole = Check.Result(FileCalls.Seek(source.Value, data, SEEK_HOLE), $"find holes of {from}");
-            Check.Result(FileCalls.Seek(source.Value, data, 0), $"seek in {from}");
-            Check.Result(FileCalls.Seek(target.Value, data, 0), $"seek in {to}");
-            for (var left = hole - data; left > 0;)
-            {
-                var copied = Check.Result(FileCalls.CopyFileRange(source.Value, target.Value, left), $"copy {from}");
-                if (copied == 0) throw HullException.Corrupted($"{from} became shorter while it was copied");
-                left -= copied;
-            }
-
-            data = FileCalls.Seek(source.Value, hole, SEEK_DATA);
-        }
     }
 }

@@ -1,3 +1,4 @@
+using Hull.Hypervisor.Disks;
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Syscalls;
@@ -45,6 +46,32 @@ public sealed class MemoryFile : IDisposable
         if (file.Sealed) return file;
         file.Dispose();
         throw HullException.Corrupted($"the template's memory at {path} is not sealed");
+    }
+
+    /// <summary>Writes the contents to a file, holes as holes.</summary>
+    public void SaveTo(string path)
+    {
+        using var target = SparseFile.Create(path);
+        SparseFile.Copy(Descriptor, target, Bytes);
+        Check.Result(FileCalls.Fsync(target.Value), $"flush {path}");
+    }
+
+    /// <summary>A new memory file with the contents of a file, sealed.</summary>
+    public static MemoryFile Load(string label, string path)
+    {
+        var memory = Create(label, new FileInfo(path).Length);
+        try
+        {
+            using var source = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_RDONLY), $"open {path}");
+            SparseFile.Copy(source, memory.Descriptor, memory.Bytes);
+            memory.Seal();
+            return memory;
+        }
+        catch
+        {
+            memory.Dispose();
+            throw;
+        }
     }
 
     /// <summary>

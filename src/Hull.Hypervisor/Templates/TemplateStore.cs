@@ -6,8 +6,9 @@ using Hull.Hypervisor.Sandboxes;
 namespace Hull.Hypervisor.Templates;
 
 /// <summary>
-/// The templates of one engine. Each is booted once, when it is first asked for, and kept: the state of its devices in
-/// a file below <paramref name="directory"/>, its RAM in a sealed memory file of this process.
+/// The templates of one engine. Each is booted once, when it is first asked for, and kept: the state of its devices and
+/// its RAM in files below <paramref name="directory"/>, from where an engine that starts anew takes them, and its RAM
+/// in a sealed memory file of this process.
 /// </summary>
 public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) : IAsyncDisposable
 {
@@ -48,6 +49,10 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
     private async Task<Template> MakeAsync(string key, SandboxShape shape, GuestImage guest)
     {
         var home = Path.Combine(directory, key);
+        var saved = Path.Combine(home, "memory");
+        var kept = Path.Combine(home, "state");
+        // The memory is put in place last: where it is, the state beside it is whole.
+        if (File.Exists(saved) && File.Exists(kept)) return new Template(key, shape, guest, MemoryFile.Load("hull-template", saved), kept);
         Directory.CreateDirectory(home);
         var memory = MemoryFile.Create("hull-template", shape.MemoryBytes);
         try
@@ -63,6 +68,8 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
             }
 
             memory.Seal();
+            memory.SaveTo(saved + ".new");
+            File.Move(saved + ".new", saved, overwrite: true);
             return new Template(key, shape, guest, memory, statePath);
         }
         catch

@@ -127,7 +127,12 @@ public sealed class DriverTests(VmFixture vm) : IAsyncLifetime
                 OciVersion = "1.2.0",
                 Hostname = "driven",
                 Process = new ProcessSpec { Args = ["/bin/sh", "-c", script], Cwd = "/", Env = ["PATH=/bin"] },
-                Mounts = [new MountSpec { Destination = "/proc", Type = "proc", Source = "proc" }],
+                Mounts =
+                [
+                    new MountSpec { Destination = "/proc", Type = "proc", Source = "proc" },
+                    new MountSpec { Destination = "/dev", Type = "tmpfs", Source = "tmpfs" },
+                    new MountSpec { Destination = "/dev/pts", Type = "devpts", Source = "devpts", Options = ["newinstance", "ptmxmode=0666"] },
+                ],
                 Linux = new LinuxSpec
                 {
                     CgroupsPath = "/hull-vm-driver/" + id,

@@ -36,7 +36,7 @@ public sealed class VmFixture : IAsyncLifetime
         var cache = Path.Combine(Repository.Root, "out", "vm");
         Hypervisor = await QemuHypervisor.DetectAsync("amd64", cache);
         Guest = await new GuestImageBuilder(Path.Combine(cache, "guest"), Repository.Executable("hull-agent")).GetAsync();
-        _templates = new TemplateStore(Hypervisor, _directory["templates"]);
+        _templates = new TemplateStore(Hypervisor, Path.Combine(cache, "templates"));
         var watch = Stopwatch.StartNew();
         Template = await _templates.GetAsync("tests", SandboxShape.Default, Guest);
         TemplateTime = watch.Elapsed;

@@ -93,9 +93,10 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         }
         catch
         {
+            // Before the connection goes: what the shim says of its death is no instance's end.
+            await TakeBackAsync(spec, shim).ConfigureAwait(false);
             if (instance is null) socket.Dispose();
             else await instance.DisposeAsync().ConfigureAwait(false);
-            await TakeBackAsync(spec, shim).ConfigureAwait(false);
             shim.Dispose();
             throw;
         }
