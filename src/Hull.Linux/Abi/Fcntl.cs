@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Hull.Linux.Abi;
 
 /// <summary>Flags of open(2), fcntl(2) and the *at calls. O_DIRECTORY and its neighbours differ on arm64.</summary>
-[CHeader("fcntl.h", "linux/fcntl.h")]
+[CHeader("fcntl.h")]
 public static class Fcntl
 {
     private static bool Arm64 => RuntimeInformation.ProcessArchitecture == Architecture.Arm64;

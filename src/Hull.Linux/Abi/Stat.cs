@@ -65,7 +65,7 @@ public struct Statx
     private ulong _spare0, _spare1, _spare2, _spare3, _spare4, _spare5, _spare6, _spare7, _spare8, _spare9, _spare10, _spare11;
 }
 
-[CHeader("sys/vfs.h"), CName("struct statfs")]
+[CHeader("sys/vfs.h", "sys/statvfs.h"), CName("struct statfs")]
 public struct StatFs
 {
     public const long ST_RDONLY = 1;

@@ -10,7 +10,7 @@ namespace Hull.Linux.Children;
 /// this file has rules of its own:
 /// </para>
 /// <list type="bullet">
-/// <item>no allocation, no exception, no static field, no call but to itself and through the given function pointers;</item>
+/// <item>no allocation, no exception, no static field, no call but through the given function pointers;</item>
 /// <item>no garbage collector: the pointers have the managed calling convention, which for integers is the C one, so that
 /// the compiler emits neither a transition nor a poll. A poll could wait for a collection that no thread here will finish;</item>
 /// <item>every address is of native memory that the parent filled before;</item>
@@ -50,7 +50,11 @@ internal static unsafe class ChildInterpreter
         internal uint First, Last;
     }
 
-    /// <summary>Clones. Answers the pid, or a negated error number, in the parent; in the child it does not return.</summary>
+    /// <summary>
+    /// Clones. Answers the pid, or a negated error number, in the parent; in the child it does not return. One method, long
+    /// as it is: a call to another could go through a stub of the runtime that is yet to be resolved, and under the
+    /// just-in-time compiler those lie in memory shared with the parent.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     internal static nint CloneAndRun(Context* context)
     {
@@ -58,51 +62,61 @@ internal static unsafe class ChildInterpreter
         var pid = context->Syscall(context->CloneNumber, (nint)context->Clone, sizeof(CloneArgs), 0, 0, 0, 0);
         if (pid == -1) return -(nint)(*context->ErrnoLocation());
         if (pid != 0) return pid;
-        Run(context);
-        return 0;
-    }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Run(Context* context)
-    {
         for (var i = 0; i < context->CloseRangeCount; i++)
             context->Syscall(context->CloseRangeNumber, (nint)context->CloseRanges[i].First, (nint)context->CloseRanges[i].Last, 0, 0, 0, 0);
 
         var slots = context->Slots;
+        var failure = context->Failure;
         nint lastError = 0;
-        for (var index = 0; index < context->Count;)
+        var index = 0;
+        while (index < context->Count)
         {
             var op = context->Operations + index;
+            var a = op->Slots[0] == ChildOp.NoSlot ? (nint)op->Arguments[0] : slots[op->Slots[0]];
+            var b = op->Slots[1] == ChildOp.NoSlot ? (nint)op->Arguments[1] : slots[op->Slots[1]];
+            var c = op->Slots[2] == ChildOp.NoSlot ? (nint)op->Arguments[2] : slots[op->Slots[2]];
             nint error = 0;
-            switch (op->Kind)
+            var fatal = false;
+            if (op->Kind == ChildOpKind.Call)
             {
-                case ChildOpKind.Call:
-                    error = Call(context, op);
-                    if (error != 0) lastError = error;
-                    break;
-                case ChildOpKind.Compare:
-                    error = (Argument(op, 0, slots) & Argument(op, 2, slots)) == Argument(op, 1, slots) ? 0 : (nint)Errno.EINVAL;
-                    break;
-                case ChildOpKind.Load:
-                    slots[op->Result] = op->Arguments[1] == 1 ? *(byte*)op->Arguments[0]
-                        : op->Arguments[1] == 2 ? *(ushort*)op->Arguments[0]
-                        : op->Arguments[1] == 4 ? (nint)(*(uint*)op->Arguments[0])
-                        : *(nint*)op->Arguments[0];
-                    break;
-                case ChildOpKind.Store:
-                    *(int*)op->Arguments[0] = (int)Argument(op, 1, slots);
-                    break;
-                case ChildOpKind.Set:
-                    slots[op->Result] = Argument(op, 0, slots);
-                    break;
-                case ChildOpKind.LastError:
-                    slots[op->Result] = lastError;
-                    break;
-                case ChildOpKind.Fail:
-                    Report(context, index, Argument(op, 0, slots));
-                    break;
-                default:
-                    break;
+                var d = op->Slots[3] == ChildOp.NoSlot ? (nint)op->Arguments[3] : slots[op->Slots[3]];
+                var e = op->Slots[4] == ChildOp.NoSlot ? (nint)op->Arguments[4] : slots[op->Slots[4]];
+                var f = op->Slots[5] == ChildOp.NoSlot ? (nint)op->Arguments[5] : slots[op->Slots[5]];
+                nint result;
+                do
+                {
+                    result = context->Syscall(op->Number, a, b, c, d, e, f);
+                    error = result == -1 ? *context->ErrnoLocation() : 0;
+                }
+                while (error == (nint)Errno.EINTR);
+                if (error != 0) lastError = error;
+                else if (op->Result >= 0) slots[op->Result] = result;
+            }
+            else if (op->Kind == ChildOpKind.Compare)
+            {
+                error = (a & c) == b ? 0 : (nint)Errno.EINVAL;
+            }
+            else if (op->Kind == ChildOpKind.Load)
+            {
+                slots[op->Result] = b == 1 ? *(byte*)a : b == 2 ? *(ushort*)a : b == 4 ? (nint)(*(uint*)a) : *(nint*)a;
+            }
+            else if (op->Kind == ChildOpKind.Store)
+            {
+                *(int*)a = (int)b;
+            }
+            else if (op->Kind == ChildOpKind.Set)
+            {
+                slots[op->Result] = a;
+            }
+            else if (op->Kind == ChildOpKind.LastError)
+            {
+                slots[op->Result] = lastError;
+            }
+            else if (op->Kind == ChildOpKind.Fail)
+            {
+                error = a;
+                fatal = true;
             }
 
             if (error == 0)
@@ -111,47 +125,21 @@ internal static unsafe class ChildInterpreter
                 continue;
             }
 
-            if (op->OnFailure == ChildOp.Abort || !IsTolerated(op, (int)error)) Report(context, index, error);
+            var tolerated = (op->ToleratedLow | op->ToleratedHigh) == 0
+                || (((error < 64 ? op->ToleratedLow : op->ToleratedHigh) >> (int)(error & 63)) & 1) != 0;
+            if (fatal || op->OnFailure == ChildOp.Abort || !tolerated)
+            {
+                failure->Magic = ChildFailure.Mark;
+                failure->Operation = index;
+                failure->Errno = (int)error;
+                context->Syscall(context->WriteNumber, slots[context->ReportSlot], (nint)failure, sizeof(ChildFailure), 0, 0, 0);
+                context->Syscall(context->ExitNumber, 1, 0, 0, 0, 0, 0);
+            }
+
             index = op->OnFailure == ChildOp.Next ? index + 1 : op->OnFailure;
         }
 
         context->Syscall(context->ExitNumber, 0, 0, 0, 0, 0, 0);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static nint Argument(ChildOp* op, int index, nint* slots) =>
-        op->Slots[index] == ChildOp.NoSlot ? (nint)op->Arguments[index] : slots[op->Slots[index]];
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool IsTolerated(ChildOp* op, int error) =>
-        (op->ToleratedLow | op->ToleratedHigh) == 0
-        || (((error < 64 ? op->ToleratedLow : op->ToleratedHigh) >> (error & 63)) & 1) != 0;
-
-    /// <summary>Answers 0 or the error number.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static nint Call(Context* context, ChildOp* op)
-    {
-        var slots = context->Slots;
-        nint result, error;
-        do
-        {
-            result = context->Syscall(op->Number, Argument(op, 0, slots), Argument(op, 1, slots), Argument(op, 2, slots),
-                Argument(op, 3, slots), Argument(op, 4, slots), Argument(op, 5, slots));
-            error = result == -1 ? *context->ErrnoLocation() : 0;
-        }
-        while (error == (nint)Errno.EINTR);
-        if (error == 0 && op->Result >= 0) slots[op->Result] = result;
-        return error;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static void Report(Context* context, int operation, nint error)
-    {
-        var failure = context->Failure;
-        failure->Magic = ChildFailure.Mark;
-        failure->Operation = operation;
-        failure->Errno = (int)error;
-        context->Syscall(context->WriteNumber, context->Slots[context->ReportSlot], (nint)failure, sizeof(ChildFailure), 0, 0, 0);
-        context->Syscall(context->ExitNumber, 1, 0, 0, 0, 0, 0);
+        return 0;
     }
 }

@@ -19,8 +19,8 @@ public sealed class ChildProcessTests
     public void Nothing_is_inherited_but_what_is_named()
     {
         using var extra = FileCalls.Pipe().Read;
-        using var leak = Hull.Linux.SafeFd.Borrow(FileCalls.Fcntl(extra.Value, Abi.Fcntl.F_GETFD) >= 0 ? extra.Value : -1);
-        _ = FileCalls.Fcntl(extra.Value, Abi.Fcntl.F_SETFD, 0);
+        using var leak = Hull.Linux.SafeFd.Borrow(FileCalls.Fcntl(extra.Value, Hull.Linux.Abi.Fcntl.F_GETFD) >= 0 ? extra.Value : -1);
+        _ = FileCalls.Fcntl(extra.Value, Hull.Linux.Abi.Fcntl.F_SETFD, 0);
         var result = ChildProcess.Run(new("ls", "/proc/self/fd")).RequireSuccess();
         // ls opens the directory itself as 3.
         Assert.Equal("0\n1\n2\n3\n", result.OutputText);
