@@ -35,6 +35,7 @@ for (var i = -3; i < count; i++)
     down.Add(Stopwatch.GetElapsedTime(last).TotalMilliseconds);
 }
 
+await Throughput.RunAsync(manager, Math.Clamp(count / 10, 3, 15));
 await manager.RemoveNetworkAsync("bench");
 up.Sort();
 down.Sort();

@@ -6,6 +6,7 @@ namespace Hull.Network;
 internal sealed class HostStack : IDisposable
 {
     private readonly NetworkNamespace? host;
+    private readonly bool ipv6 = Directory.Exists("/proc/sys/net/ipv6");
 
     /// <param name="namespacePath">Null is the caller's own namespace.</param>
     public HostStack(string? namespacePath)
@@ -19,6 +20,9 @@ internal sealed class HostStack : IDisposable
     public NftSocket Firewall { get; }
 
     public ConntrackSocket Connections { get; }
+
+    /// <summary>Whether a link of this MTU has IPv6 at all: the kernel may be without, and IPv6 needs 1280 bytes (RFC 8200).</summary>
+    public bool HasIPv6(int mtu) => mtu >= 1280 && ipv6;
 
     public T Run<T>(Func<T> work) => host is null ? work() : host.Run(work);
 

@@ -22,7 +22,7 @@ public sealed partial class NetworkManager
             }
 
             var state = new NetworkState(Plan(spec, RandomId.New(), predefined: false));
-            await EstablishAsync(state, inFirewall: true);
+            await EstablishNewAsync(state);
             try
             {
                 store.Save(state.Record);
@@ -144,25 +144,29 @@ public sealed partial class NetworkManager
 
     private static int? MtuOf(IReadOnlyList<LinkInfo> links, string? parent) => links.FirstOrDefault(l => l.Name == parent)?.Mtu;
 
-    /// <summary>Puts a network into the kernel: bridge, addresses, firewall elements, resolver. Undone on failure.</summary>
-    private async Task EstablishAsync(NetworkState state, bool inFirewall)
+    /// <summary>Puts a new network into the kernel; undone on failure.</summary>
+    private async Task EstablishNewAsync(NetworkState state)
     {
         try
         {
-            if (state.Record.BridgeName is not null)
-            {
-                EstablishBridge(state);
-                if (state.SubnetOf(v4: false) is not null) EnableForwardingV6();
-                if (options.Firewall && inFirewall) table.Change([], [.. FirewallElements.Of(state.Record)]);
-                nameTable.AddNetwork(state.Record);
-                StartResolver(state);
-            }
+            if (options.Firewall) table.Change([], [.. FirewallElements.Of(state.Record)]);
+            Establish(state);
         }
         catch
         {
             await DemolishAsync(state);
             throw;
         }
+    }
+
+    /// <summary>Brings bridge, addresses and resolver to what the record says, whatever of it is there.</summary>
+    private void Establish(NetworkState state)
+    {
+        if (state.Record.BridgeName is null) return;
+        EstablishBridge(state);
+        if (state.SubnetOf(v4: false) is not null) EnableForwardingV6();
+        nameTable.AddNetwork(state.Record);
+        StartResolver(state);
     }
 
     private async Task DemolishAsync(NetworkState state)
@@ -191,7 +195,7 @@ public sealed partial class NetworkManager
             var make = new RouteBatch();
             // An address of its own: without one the bridge takes the lowest of its ports', and changes it as they come and go.
             make.AddBridge(new LinkSettings { Name = bridge, Mtu = record.Mtu, Address = MacAddresses.Random() });
-            make.SetNoLinkLocal(bridge);
+            if (host.HasIPv6(record.Mtu)) make.SetNoLinkLocal(bridge);
             host.Route.Execute(make);
         }
 

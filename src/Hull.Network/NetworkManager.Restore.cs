@@ -6,9 +6,9 @@ namespace Hull.Network;
 public sealed partial class NetworkManager
 {
     /// <summary>Brings kernel and memory to what the documents say; runs once, before anybody else uses the manager.</summary>
-    private async Task RestoreAsync(CancellationToken cancellation)
+    private void Restore(CancellationToken cancellation)
     {
-        foreach (var record in store.LoadNetworks()) networks.Add(record.Id, new NetworkState(record));
+        foreach (var record in store.LoadNetworks(log)) networks.Add(record.Id, new NetworkState(record));
         var stored = store.LoadInstances(log);
         RestorePredefined(stored);
         AdoptInstances(stored);
@@ -21,11 +21,11 @@ public sealed partial class NetworkManager
             cancellation.ThrowIfCancellationRequested();
             try
             {
-                await EstablishAsync(state, inFirewall: false);
+                Establish(state);
             }
             catch (HullException error) when (!state.Record.Predefined)
             {
-                // One network whose parent or subnet is gone must not keep the engine from starting.
+                // One network that cannot be put in place must not keep the engine from starting, nor be taken from its instances.
                 log($"network '{state.Record.Name}' is not usable: {error.FullMessage}");
             }
         }

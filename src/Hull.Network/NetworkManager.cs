@@ -66,7 +66,7 @@ public sealed partial class NetworkManager : IAsyncDisposable
         var manager = new NetworkManager(options, clock ?? TimeProvider.System);
         try
         {
-            await manager.RestoreAsync(cancellation);
+            await Task.Run(() => manager.Restore(cancellation), cancellation);
             return manager;
         }
         catch

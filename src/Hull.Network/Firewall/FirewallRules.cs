@@ -51,7 +51,7 @@ internal static class FirewallRules
             map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
             chain spoofed {
                 type filter hook prerouting priority raw; policy accept;
-                iifname @bridges ip daddr 127.0.0.0/8 drop
+                ip daddr 127.0.0.0/8 iifname @bridges drop
             }
             chain publish {
                 dnat ip to ip daddr . meta l4proto . th dport map @publish4

@@ -45,7 +45,7 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
             foreach (var (endpoint, network, _) in plumbings)
             {
                 var index = host.Route.IndexOf(endpoint.HostInterface!);
-                batch.SetNoLinkLocal(endpoint.HostInterface!);
+                if (host.HasIPv6(endpoint.Mtu)) batch.SetNoLinkLocal(endpoint.HostInterface!);
                 batch.SetMtu(index, endpoint.Mtu);
                 batch.SetMaster(index, network.BridgeIndex);
                 batch.SetUp(index);
@@ -139,7 +139,7 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
         {
             var make = new RouteBatch();
             make.AddLink(new LinkSettings { Name = ifbName, Mtu = endpoint.Mtu }, "ifb");
-            make.SetNoLinkLocal(ifbName);
+            if (host.HasIPv6(endpoint.Mtu)) make.SetNoLinkLocal(ifbName);
             make.SetUp(ifbName);
             host.Route.Execute(make);
             var ifb = host.Route.IndexOf(ifbName);
@@ -175,7 +175,7 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
         {
             case NetworkDriver.Bridge:
                 batch.AddVeth(new LinkSettings { Name = endpoint.HostInterface, Mtu = endpoint.Mtu, Master = network.BridgeIndex }, inside);
-                batch.SetNoLinkLocal(endpoint.HostInterface!);
+                if (host.HasIPv6(endpoint.Mtu)) batch.SetNoLinkLocal(endpoint.HostInterface!);
                 batch.SetUp(endpoint.HostInterface!);
                 SetPort(batch, endpoint.HostInterface!, network);
                 break;
@@ -201,9 +201,9 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
         if (isolated is not null || hairpin is not null) batch.SetBridgePort(device, hairpin, isolated);
     }
 
-    private static void Configure(RouteBatch batch, Endpoint endpoint, int index)
+    private void Configure(RouteBatch batch, Endpoint endpoint, int index)
     {
-        batch.SetNoLinkLocal(endpoint.InterfaceName);
+        if (host.HasIPv6(endpoint.Mtu)) batch.SetNoLinkLocal(endpoint.InterfaceName);
         // Up first: IPv6 addresses and all routes need it.
         batch.SetUp(index);
         if (endpoint.IPv4Address is { } v4) batch.AddAddress(index, v4, endpoint.IPv4PrefixLength);

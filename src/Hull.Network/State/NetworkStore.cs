@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization.Metadata;
 using Hull.Core;
 using Hull.Linux.Files;
 
@@ -35,29 +36,39 @@ internal sealed class NetworkStore
 
     public void DeleteInstance(string id) => AtomicFile.Delete(InstancePath(id));
 
-    public List<NetworkRecord> LoadNetworks() =>
-        [.. Directory.EnumerateFiles(networks, "*.json").Order(StringComparer.Ordinal).Select(path => AtomicFile.ReadJson(path, NetworkJson.Default.NetworkRecord))];
+    /// <summary>The networks. A damaged document is put aside, not a reason to refuse to start.</summary>
+    public List<NetworkRecord> LoadNetworks(Action<string> log) =>
+        [.. Documents(networks).Select(path => Read(path, NetworkJson.Default.NetworkRecord, log)).OfType<NetworkRecord>()];
 
-    /// <summary>The instances of this boot. A damaged document is put aside, not a reason to refuse to start: its kernel objects are cleaned up as strangers.</summary>
+    /// <summary>The instances of this boot; kernel objects of the others are gone or are cleaned up as strangers.</summary>
     public List<InstanceNetwork> LoadInstances(Action<string> log)
     {
         var found = new List<InstanceNetwork>();
-        foreach (var path in Directory.EnumerateFiles(instances, "*.json").Order(StringComparer.Ordinal))
+        foreach (var path in Documents(instances))
         {
-            try
-            {
-                var stored = AtomicFile.ReadJson(path, NetworkJson.Default.StoredInstance);
-                if (stored.BootId == bootId) found.Add(stored.Network);
-                else AtomicFile.Delete(path);
-            }
-            catch (HullException error) when (error.Kind == ErrorKind.DataCorrupted)
-            {
-                log($"{error.FullMessage}: put aside");
-                File.Move(path, path + ".damaged", overwrite: true);
-            }
+            if (Read(path, NetworkJson.Default.StoredInstance, log) is not { } stored) continue;
+            if (stored.BootId == bootId) found.Add(stored.Network);
+            else AtomicFile.Delete(path);
         }
 
         return found;
+    }
+
+    private static List<string> Documents(string directory) =>
+        [.. Directory.EnumerateFiles(directory, "*.json").Order(StringComparer.Ordinal)];
+
+    private static T? Read<T>(string path, JsonTypeInfo<T> type, Action<string> log) where T : class
+    {
+        try
+        {
+            return AtomicFile.ReadJson(path, type);
+        }
+        catch (HullException error) when (error.Kind == ErrorKind.DataCorrupted)
+        {
+            log($"{error.FullMessage}: put aside as {Path.GetFileName(path)}.damaged");
+            File.Move(path, path + ".damaged", overwrite: true);
+            return null;
+        }
     }
 
     /// <summary>Remembers until the next boot that the engine turned forwarding on and therefore guards the host's other interfaces.</summary>

@@ -158,6 +158,17 @@ public sealed class BridgeTests
     }
 
     [Fact]
+    public async Task An_mtu_too_small_for_ipv6_works_for_ipv4()
+    {
+        await using var playground = await Playground.CreateAsync();
+        await playground.Manager.CreateNetworkAsync(new NetworkSpec { Name = "narrow", Mtu = 1000 });
+        var one = await playground.StartAsync("one", "narrow");
+
+        Assert.Equal("1000", playground.In(one, "ip -o link show eth0 | sed 's/.* mtu \\([0-9]*\\).*/\\1/'"));
+        playground.In(one, $"busybox ping -c1 -W2 {one.Endpoints[0].IPv4Gateway}");
+    }
+
+    [Fact]
     public async Task A_failed_start_leaves_nothing()
     {
         await using var playground = await Playground.CreateAsync();

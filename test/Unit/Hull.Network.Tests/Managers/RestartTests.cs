@@ -39,6 +39,7 @@ public sealed class RestartTests
         playground.InHost($"ip link add v{id}00000000 type veth peer name x0; ip link add h{id}-0000000 type bridge; ip link add habcdef-0000000 type bridge; nft add table inet hull_abcdef; nft add element inet hull_{id} publish4 '{{ 127.0.0.1 . tcp . 9 : 10.0.0.1 . 9 }}'");
         File.WriteAllText(playground["run/netns/leftover"], "");
         File.WriteAllText(playground["run/instances/broken.json"], "{");
+        File.WriteAllText(playground["state/networks/torn.json"], "");
         await playground.OpenAsync();
 
         Assert.Empty(await playground.Manager.AuditAsync());
@@ -49,6 +50,7 @@ public sealed class RestartTests
         Assert.Contains("hull_abcdef", playground.InHost("nft list tables"), StringComparison.Ordinal);
         Assert.False(File.Exists(playground["run/netns/leftover"]));
         Assert.Contains(playground.Log, line => line.Contains("broken.json", StringComparison.Ordinal));
+        Assert.Contains(playground.Log, line => line.Contains("torn.json", StringComparison.Ordinal));
     }
 
     [Fact]
