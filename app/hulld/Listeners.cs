@@ -68,26 +68,43 @@ internal static class Listeners
     {
         var tls = Tls(config) ?? throw HullException.Invalid(
             $"tcp://{address} needs --tlscacert, --tlscert and --tlskey: without client certificates anybody who reaches the port owns the machine");
-        var colon = address.LastIndexOf(':');
-        if (colon < 0 || !ushort.TryParse(address.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port))
-            throw HullException.Invalid($"invalid address 'tcp://{address}': expected address:port");
-        var host = address[..colon].Trim('[', ']');
-        var ip = host.Length == 0 ? IPAddress.Loopback : IPAddress.TryParse(host, out var parsed) ? parsed
-            : throw HullException.Invalid($"invalid address 'tcp://{address}': '{host}' is no IP address");
+        var (ip, port) = ParseAddress(address, "host");
+        var socket = BindTcp(ip, port, address);
+        // A verified certificate is the proof; what it may do is decided per request.
+        return new ApiListener(socket, "tcp://" + address, tls, AccessScope.Full);
+    }
+
+    /// <summary>Metrics alone, which may be read by whoever reaches the address.</summary>
+    public static ApiListener Metrics(string address)
+    {
+        var (ip, port) = ParseAddress(address, "metrics-addr");
+        return new ApiListener(BindTcp(ip, port, address), "http://" + address, null, new AccessScope("metrics", ReadOnly: true));
+    }
+
+    private static (IPAddress Address, ushort Port) ParseAddress(string text, string key)
+    {
+        var colon = text.LastIndexOf(':');
+        if (colon < 0 || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port))
+            throw HullException.Invalid($"invalid {key} '{text}': expected address:port");
+        var host = text[..colon].Trim('[', ']');
+        return (host.Length == 0 || host == "localhost" ? IPAddress.Loopback : IPAddress.TryParse(host, out var parsed) ? parsed
+            : throw HullException.Invalid($"invalid {key} '{text}': '{host}' is no IP address"), port);
+    }
+
+    private static Socket BindTcp(IPAddress ip, ushort port, string address)
+    {
         var socket = new Socket(ip.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
             socket.Bind(new IPEndPoint(ip, port));
+            return socket;
         }
         catch (SocketException e)
         {
             socket.Dispose();
-            throw new HullException(ErrorKind.Unavailable, $"cannot listen on tcp://{address}", e);
+            throw new HullException(ErrorKind.Unavailable, $"cannot listen on {address}", e);
         }
-
-        // A verified certificate is the proof; what it may do is decided per request.
-        return new ApiListener(socket, "tcp://" + address, tls, AccessScope.Full);
     }
 
     private static HttpsConnectionAdapterOptions? Tls(DaemonConfig config)

@@ -1,1 +1,40 @@
-return 0;
+using Hull.Api.Docker;
+using Hull.Core;
+using Hull.Daemon;
+
+var log = new Logger(TimeProvider.System);
+try
+{
+    var options = DaemonOptions.Parse(args);
+    if (options.ShowHelp)
+    {
+        Console.WriteLine("Usage: hulld [options]\n\nRuns OCI images as containers or as virtual machines and serves the Docker Engine API.\n\nOptions:");
+        foreach (var flag in options.Flags().Flags.OrderBy(f => f.Name, StringComparer.Ordinal))
+            Console.WriteLine($"  {(flag.Shorthand is { } letter ? $"-{letter}, " : "    ")}--{flag.Name + (flag.IsSwitch ? "" : " " + flag.ValueName),-38}  {flag.Help}");
+        return 0;
+    }
+
+    if (options.ShowVersion)
+    {
+        Console.WriteLine($"hulld {EngineVersion.Own}");
+        return 0;
+    }
+
+    if (options.Validate)
+    {
+        log.Configure(options.Config);
+        Composition.Options(options.Config);
+        Composition.Registries(options.Config);
+        Console.WriteLine("configuration OK");
+        return 0;
+    }
+
+    await using var daemon = new Daemon(options, log);
+    await daemon.RunAsync().ConfigureAwait(false);
+    return 0;
+}
+catch (HullException e)
+{
+    log.Error(e.FullMessage);
+    return ErrorMapping.ToExitCode(e.Kind);
+}

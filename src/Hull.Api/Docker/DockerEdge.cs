@@ -36,6 +36,14 @@ public sealed class DockerEdge
     /// <summary>Where other edges on the same listeners add their paths.</summary>
     public Router Router => router;
 
+    /// <summary>For a listener that serves metrics and nothing else.</summary>
+    public Task HandleMetricsAsync(ApiRequest request)
+    {
+        if (request.Context.Request.Path.Value == "/metrics") return HandleAsync(request);
+        request.Status(404);
+        return Task.CompletedTask;
+    }
+
     public async Task HandleAsync(ApiRequest request)
     {
         try

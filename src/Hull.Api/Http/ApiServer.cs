@@ -30,7 +30,8 @@ public sealed class ApiServer : IAsyncDisposable
     {
         this.listeners = listeners;
         application = new Application(handle);
-        var options = new KestrelServerOptions { AddServerHeader = false, ApplicationServices = new NoServices() };
+        // Archives are read and written by code that blocks, on threads of its own.
+        var options = new KestrelServerOptions { AddServerHeader = false, AllowSynchronousIO = true, ApplicationServices = new NoServices() };
         Limit(options.Limits);
         foreach (var listener in listeners) Listen(options, listener);
         var transport = new SocketTransportOptions { CreateBoundListenSocket = SocketOf };

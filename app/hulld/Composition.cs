@@ -1,0 +1,145 @@
+using System.Globalization;
+using System.Net;
+using Hull.Core;
+using Hull.Engine;
+using Hull.Engine.Drivers;
+using Hull.Engine.Drivers.Container;
+using Hull.Engine.Drivers.Vm;
+using Hull.Engine.Workloads;
+using Hull.Images;
+using Hull.Images.Distribution;
+using Hull.Network;
+
+namespace Hull.Daemon;
+
+/// <summary>Puts the engine together from its parts: the only place that names concrete drivers.</summary>
+internal static class Composition
+{
+    private const string DefaultDataRoot = "/var/lib/hull";
+    private const string DefaultExecRoot = "/run/hull";
+
+    public static EngineOptions Options(DaemonConfig config) => new()
+    {
+        DataRoot = Path.GetFullPath(config.DataRoot ?? DefaultDataRoot),
+        ExecRoot = Path.GetFullPath(config.ExecRoot ?? DefaultExecRoot),
+        CgroupParent = config.CgroupParent ?? "/hull",
+        DefaultIsolation = config.DefaultIsolation ?? "container",
+        DefaultRuntime = config.DefaultRuntime ?? "hull",
+        Runtimes = config.Runtimes.ToDictionary(r => r.Key, r => new RuntimeOption(r.Value.Path, r.Value.Arguments), StringComparer.Ordinal),
+        DefaultLogDriver = config.LogDriver ?? "json-file",
+        DefaultLogOptions = config.LogOptions,
+        DefaultInit = config.Init,
+        NoNewPrivileges = config.NoNewPrivileges,
+        DefaultUlimits = [.. config.DefaultUlimits.Select(u => new UlimitConfig(u.Value.Name.Length > 0 ? u.Value.Name : u.Key, u.Value.Soft, u.Value.Hard))],
+        DefaultCgroupNamespace = config.DefaultCgroupNamespace ?? "private",
+        DefaultIpc = config.DefaultIpc ?? "private",
+        DefaultShmSize = config.DefaultShmSize is { } size ? Size(size) : 64L << 20,
+        SeccompProfile = config.SeccompProfile is { Length: > 0 } profile and not ("builtin" or "unconfined") ? ReadProfile(profile)
+            : config.SeccompProfile == "unconfined" ? "unconfined" : null,
+        ShutdownTimeout = config.ShutdownTimeout ?? 15,
+        KeepWorkloadsOnShutdown = config.LiveRestore ?? true,
+        Labels = config.Labels,
+    };
+
+    public static async Task<(HullEngine Engine, IImageService Images)> OpenAsync(DaemonConfig config, EngineOptions options, Logger log, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(options.DataRoot);
+        var images = ImageService.Open(options.DataRoot, config.StorageDriver is "erofs" or "overlay" or "copy" ? config.StorageDriver : null);
+        var networks = await NetworkManager.OpenAsync(Networks(config, options, log), TimeProvider.System, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var engine = await HullEngine.OpenAsync(options, new EngineParts
+            {
+                Drivers = [new ContainerDriver(options), new VmDriver(options)],
+                Images = images,
+                Networks = networks,
+                Log = log.Line,
+            }, cancellationToken).ConfigureAwait(false);
+            return (engine, images);
+        }
+        catch
+        {
+            await networks.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>The machine's registry settings with those of the engine put over them.</summary>
+    public static RegistriesConfig Registries(DaemonConfig config)
+    {
+        var registries = config.InsecureRegistries.Aggregate(RegistriesConfig.Load(), (r, domain) => r.WithInsecure(domain));
+        foreach (var text in config.RegistryMirrors)
+        {
+            // Docker's form is an address alone, for its Hub; Hull takes mirrors for every registry.
+            var equals = text.IndexOf('=', StringComparison.Ordinal);
+            var (domain, address) = equals > 0 && !text[..equals].Contains('/', StringComparison.Ordinal) ? (text[..equals], text[(equals + 1)..]) : (ImageReference.DefaultDomain, text);
+            var settings = registries.For(domain);
+            registries = registries with
+            {
+                Registries = new Dictionary<string, RegistrySettings>(registries.Registries) { [domain] = settings with { Mirrors = [.. settings.Mirrors, address] } },
+            };
+        }
+
+        return registries;
+    }
+
+    private static NetworkManagerOptions Networks(DaemonConfig config, EngineOptions options, Logger log)
+    {
+        var network = new NetworkManagerOptions
+        {
+            StateDirectory = Path.Combine(options.DataRoot, "networks"),
+            RuntimeDirectory = Path.Combine(options.ExecRoot, "networks"),
+            PublishDefaultAddress = config.PublishAddress is { } ip ? Address(ip, "ip") : IPAddress.Loopback,
+            DefaultSubnet = config.BridgeAddress is { } bip ? Subnet(bip, "bip") : null,
+            DefaultSubnetV6 = config.FixedRangeV6 is { } v6 ? Subnet(v6, "fixed-cidr-v6") : null,
+            DefaultBridgeName = config.Bridge is null or "" or "none" ? null : config.Bridge,
+            DefaultNetwork = config.Bridge != "none",
+            InterContainer = config.InterContainer ?? true,
+            Mtu = config.Mtu ?? 0,
+            DnsServers = [.. config.Dns.Select(d => Address(d, "dns"))],
+            DnsSearch = config.DnsSearch,
+            DnsOptions = config.DnsOptions,
+            HostGateway = config.HostGateway is { } gateway ? Address(gateway, "host-gateway-ip") : null,
+            Firewall = config.Firewall ?? true,
+            EnableForwarding = config.IpForward ?? true,
+            Log = log.Line,
+        };
+        return config.AddressPools.Count == 0 ? network
+            : network with { AddressPools = [.. config.AddressPools.Select(p => new AddressPool(Subnet(p.Base, "default-address-pool"), p.Size))] };
+    }
+
+    private static IPAddress Address(string text, string key) => IPAddress.TryParse(text, out var address)
+        ? address
+        : throw HullException.Invalid($"invalid value '{text}' for {key}: expected an IP address");
+
+    /// <summary>A range; the address of a host in it (<c>--bip 10.1.0.1/16</c>) stands for the range.</summary>
+    private static IPNetwork Subnet(string text, string key)
+    {
+        var slash = text.IndexOf('/', StringComparison.Ordinal);
+        if (slash > 0 && IPAddress.TryParse(text.AsSpan(0, slash), out var address)
+            && int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var length))
+        {
+            var bytes = address.GetAddressBytes();
+            if (length <= bytes.Length * 8)
+            {
+                for (var bit = length; bit < bytes.Length * 8; bit++) bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
+                return new IPNetwork(new IPAddress(bytes), length);
+            }
+        }
+
+        throw HullException.Invalid($"invalid value '{text}' for {key}: expected a range such as 10.1.0.0/16");
+    }
+
+    private static long Size(string text)
+    {
+        var shift = char.ToLowerInvariant(text[^1]) switch { 'k' => 10, 'm' => 20, 'g' => 30, _ => 0 };
+        var digits = shift > 0 ? text[..^1] : text;
+        return long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
+            ? number << shift
+            : throw HullException.Invalid($"invalid value '{text}' for default-shm-size: expected a size such as 64m");
+    }
+
+    private static string ReadProfile(string path) => File.Exists(path)
+        ? File.ReadAllText(path)
+        : throw HullException.NotFound($"seccomp profile {path} does not exist");
+}
