@@ -5,6 +5,7 @@ using Hull.Engine;
 using Hull.Engine.Drivers;
 using Hull.Engine.Drivers.Container;
 using Hull.Engine.Drivers.Vm;
+using Hull.Engine.Volumes;
 using Hull.Engine.Workloads;
 using Hull.Images;
 using Hull.Images.Distribution;
@@ -53,6 +54,7 @@ internal static class Composition
                 Drivers = [new ContainerDriver(options), new VmDriver(options)],
                 Images = images,
                 Networks = networks,
+                Volumes = new VolumeManager(Path.Combine(options.DataRoot, "volumes"), log: log.Line),
                 Log = log.Line,
             }, cancellationToken).ConfigureAwait(false);
             return (engine, images);

@@ -8,17 +8,24 @@ namespace Hull.Cli.Verbs;
 /// <summary>Finds the verb that was asked for and runs it with its options.</summary>
 public static class Dispatcher
 {
-    /// <summary>Runs a command line and answers the exit code; null when no verb of <paramref name="verbs"/> is meant.</summary>
-    public static int? TryRun(VerbEntry[] verbs, IReadOnlyList<string> words)
+    /// <summary>Runs a command line and answers the exit code.</summary>
+    public static int Run(VerbEntry[] verbs, IReadOnlyList<string> words)
     {
         var global = new GlobalOptions();
         var flags = new FlagSet { Interspersed = false };
         global.Define(flags);
+        if (words.Count == 0 || words[0] is "--help" or "-h" or "help")
+        {
+            Help.Print(Terminal.Output, "hull", verbs);
+            Help.PrintFlags(Terminal.Output, flags);
+            return words.Count == 0 ? 1 : 0;
+        }
+
         var rest = flags.Parse(words);
         if (global.Version) rest = ["version", .. rest];
-        if (rest.Count == 0) return null;
-        var entry = Array.Find(verbs, e => e.Matches(rest[0]));
-        return entry is null ? null : Run(entry, "hull " + rest[0], rest.GetRange(1, rest.Count - 1), global);
+        if (rest.Count == 0) throw HullException.Invalid("a command is missing, see hull --help");
+        var entry = Array.Find(verbs, e => e.Matches(rest[0])) ?? throw Unknown("hull", verbs, rest[0]);
+        return Run(entry, "hull " + rest[0], rest.GetRange(1, rest.Count - 1), global);
     }
 
     private static int Run(VerbEntry entry, string path, List<string> words, GlobalOptions global)

@@ -5,7 +5,6 @@ using Hull.Core;
 using Hull.Protocol;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 
 namespace Hull.Api.Http;
 
@@ -149,28 +148,26 @@ public sealed class ApiRequest
         await Response.BodyWriter.FlushAsync().ConfigureAwait(false);
     }
 
-    /// <summary>Turns the connection into a byte stream, with 101 where the client asked for an upgrade, else with 200.</summary>
+    /// <summary>
+    /// Turns the connection into a byte stream, with 101 where the client asked for an upgrade, else with 200. Kestrel
+    /// knows upgrades only for requests without content, and exec starts with one; so the header is written here.
+    /// </summary>
     public async Task<HijackedConnection> HijackAsync(string contentType, params (string Name, string Value)[] headers)
     {
         await DrainAsync().ConfigureAwait(false);
-        var upgrade = context.Features.Get<IHttpUpgradeFeature>();
+        var transport = context.Features.Get<IConnectionTransportFeature>()?.Transport as GatedTransport
+            ?? throw HullException.Internal("the connection has no transport to take over");
         Hijacked = true;
         foreach (var (name, value) in headers) Response.Headers[name] = value;
         Response.ContentType = contentType;
-        if (upgrade is { IsUpgradableRequest: true })
-        {
-            Response.Headers.Upgrade = "tcp";
-            Response.Headers.Connection = "Upgrade";
-            return new HijackedConnection(await upgrade.UpgradeAsync().ConfigureAwait(false));
-        }
-
-        var transport = context.Features.Get<IConnectionTransportFeature>()?.Transport as GatedTransport
-            ?? throw HullException.Internal("the connection has no transport to take over");
-        // Whatever the server would answer when this request ends, the stream has been answer enough.
-        Response.Headers.Connection = "close";
-        transport.Close();
+        var upgrade = context.Request.Headers.Upgrade.Count > 0;
+        Response.Headers.Connection = upgrade ? "Upgrade" : "close";
+        if (upgrade) Response.Headers.Upgrade = "tcp";
         var connection = new HijackedConnection(new DuplexStream(transport.Inner));
-        await connection.WriteHeadAsync(Response).ConfigureAwait(false);
+        await connection.WriteHeadAsync(Response, upgrade ? "101 UPGRADED" : "200 OK").ConfigureAwait(false);
+        // Whatever the server would answer when this request ends, the stream has been answer enough.
+        transport.Close();
+        Response.Headers.Connection = "close";
         return connection;
     }
 

@@ -25,9 +25,9 @@ public sealed class HijackedConnection : IAsyncDisposable
 
     public ValueTask DisposeAsync() => stream.DisposeAsync();
 
-    internal async Task WriteHeadAsync(HttpResponse response)
+    internal async Task WriteHeadAsync(HttpResponse response, string status)
     {
-        var head = new StringBuilder("HTTP/1.1 200 OK\r\n");
+        var head = new StringBuilder("HTTP/1.1 ").Append(status).Append("\r\n");
         foreach (var (name, value) in response.Headers) head.Append(name).Append(": ").Append(value.ToString()).Append("\r\n");
         head.Append("\r\n");
         await WriteAsync(Encoding.ASCII.GetBytes(head.ToString()), CancellationToken.None).ConfigureAwait(false);

@@ -81,6 +81,8 @@ internal sealed partial class WorkloadService
             Error = error is HullException known ? known.FullMessage : error.Message,
         });
         workload.TellExited(restarts: false);
+        // Clients wait for the removal they asked for, whether or not it ever ran.
+        if (workload.Record.Config.AutoRemove) _ = AutoRemoveAsync(workload);
     }
 
     /// <summary>Begins to watch a running instance: health, out-of-memory, and its end.</summary>

@@ -23,6 +23,8 @@ internal sealed class SystemEndpoints(ApiServices services)
         .Get("system/df", DiskUsageAsync)
         .Get("metrics", MetricsAsync);
 
+    private static string RuntimeName { get; } = RuntimeInformation.FrameworkDescription.ToLowerInvariant().Replace(' ', '-');
+
     private static Task PingAsync(ApiRequest request)
     {
         var headers = request.Response.Headers;
@@ -41,6 +43,9 @@ internal sealed class SystemEndpoints(ApiServices services)
             ["ApiVersion"] = ApiVersion.Newest.ToString(),
             ["Arch"] = Platform.Host.Architecture,
             ["Experimental"] = "false",
+            ["GitCommit"] = "",
+            ["GoVersion"] = RuntimeName,
+            ["BuildTime"] = "",
             ["KernelVersion"] = kernel,
             ["MinAPIVersion"] = ApiVersion.Oldest.ToString(),
             ["Os"] = "linux",
@@ -53,7 +58,7 @@ internal sealed class SystemEndpoints(ApiServices services)
             ApiVersion = ApiVersion.Newest.ToString(),
             MinAPIVersion = ApiVersion.Oldest.ToString(),
             // Docker's clients print what its engine was built with; here that is .NET.
-            GoVersion = RuntimeInformation.FrameworkDescription.ToLowerInvariant().Replace(' ', '-'),
+            GoVersion = RuntimeName,
             Arch = Platform.Host.Architecture,
             KernelVersion = kernel,
         }, DockerJson.Wire.VersionAnswer);
