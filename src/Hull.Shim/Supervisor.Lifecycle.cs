@@ -56,6 +56,7 @@ internal sealed partial class Supervisor
             }
 
             if (_state == ShimState.Created) _state = ShimState.Running;
+            TrimLater();
             connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(_startedAt));
         });
     }
@@ -110,6 +111,7 @@ internal sealed partial class Supervisor
         process.Finished = true;
         if (process.ExecId.Length == 0) FinishInit(process);
         else Announce(process, outOfMemory: false);
+        TrimLater();
         process.Streams.Finish();
         if (process.ExecId.Length == 0) CleanUp();
     }

@@ -18,6 +18,8 @@ internal sealed partial class Supervisor : IReady
     /// <summary>Time that output may still come after a process ended whose outputs others hold open, in milliseconds.</summary>
     private const int DrainGrace = 200;
 
+    private const int TrimDelay = 1000;
+
     private readonly EventLoop _loop;
     private readonly Reaper _reaper;
     private readonly string _directory;
@@ -32,6 +34,7 @@ internal sealed partial class Supervisor : IReady
     private ShimState _state = ShimState.Empty;
     private long _startedAt;
     private bool _cleaned;
+    private bool _trimming;
 
     public Supervisor(EventLoop loop, string directory)
     {
@@ -172,6 +175,22 @@ internal sealed partial class Supervisor : IReady
         connection.Send(new FrameWriter(FrameKind.Ok, tag));
         if (_init is { Status: null, Pid: > 0 }) _init.Signal(9);
         else if (_state is ShimState.Empty or ShimState.Created) CleanUp();
+    }
+
+    /// <summary>
+    /// Gives back the memory that making a container or an exec took, once things have been quiet for a second: what lives
+    /// shorter never pays for it, and what lives long is small for all but its first moment.
+    /// </summary>
+    private void TrimLater()
+    {
+        if (_trimming) return;
+        _trimming = true;
+        _loop.After(TrimDelay, () =>
+        {
+            _trimming = false;
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            MemoryCalls.TrimHeap();
+        });
     }
 
     /// <summary>The shim ends when its container has, is cleaned up, and everything was handed on.</summary>

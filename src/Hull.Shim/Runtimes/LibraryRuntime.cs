@@ -1,8 +1,7 @@
-using System.Text.Json;
 using Hull.Core;
-using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Syscalls;
+using Hull.Linux;
 using Hull.Oci.Runtime;
 using Hull.Runtime;
 using Hull.Shim.Protocol;
@@ -32,8 +31,7 @@ internal sealed class LibraryRuntime(CreateMessage create) : IContainerRuntime
         done(Try(() =>
         {
             using var none = OpenNull();
-            var process = JsonSerializer.Deserialize(exec.Process, RuntimeJson.Default.ProcessSpec)
-                ?? throw HullException.Invalid("the process to execute is null");
+            var process = RuntimeDocuments.ParseProcess(exec.Process, "the process to execute");
             return Take(_runtime.Exec(create.Id, process, new ExecOptions { Streams = Streams(pipes, none), AcceptsTerminal = true }));
         }, out var started), started);
 
@@ -68,7 +66,7 @@ internal sealed class LibraryRuntime(CreateMessage create) : IContainerRuntime
             started = action();
             return null;
         }
-        catch (Exception error) when (error is HullException or JsonException)
+        catch (HullException error)
         {
             started = default;
             return error;

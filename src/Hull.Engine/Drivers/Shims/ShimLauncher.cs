@@ -58,5 +58,6 @@ public sealed class ShimLauncher(string? path)
     {
         ["PATH"] = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         ["DOTNET_GCHeapHardLimit"] = "0x4000000",
+        ["DOTNET_GCgen0size"] = "0x40000",
     };
 }
