@@ -30,7 +30,9 @@ public sealed class RepositoryStore
     /// <summary>Held shared while links are made on the strength of content that is there, alone by the collector.</summary>
     public AsyncSharedLock Gate { get; } = new();
 
-    public bool Exists(string repository) => Directory.Exists(Folder(repository));
+    /// <summary>Whether anything was ever pushed to it; an upload that only began is nothing yet.</summary>
+    public bool Exists(string repository) =>
+        Directory.Exists(Path.Combine(Folder(repository), "_manifests")) || Directory.Exists(Path.Combine(Folder(repository), "_blobs"));
 
     public bool HasBlob(string repository, Digest digest) => File.Exists(BlobLink(repository, digest)) && Content.Contains(digest);
 
