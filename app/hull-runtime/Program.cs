@@ -12,23 +12,26 @@ internal static class Program
     internal static int Main(string[] arguments)
     {
         FlagSet? global = null;
+        var failureCode = 1;
         try
         {
             global = FlagSet.Parse(Name, Invocation.GlobalFlags, arguments, 0, stopAtArgument: true);
             if (global.Has("version") || global.Arguments is ["version", ..]) return Help.Version();
             if (global.Has("help") || global.Arguments.Count == 0 || global.Arguments[0] is "help" or "h") return Help.Global();
             var command = CommandTable.Find(global.Arguments[0]);
+            failureCode = command.FailureCode;
             var flags = ParseCommand(command, global.Arguments);
             if (flags.Has("help")) return Help.Of(command);
             return command.Run(new Invocation(global, flags, [Name, .. arguments]));
         }
         catch (HullException error)
         {
-            return Fail(global, error.FullMessage, ErrorMapping.ToExitCode(error.Kind));
+            var code = ErrorMapping.ToExitCode(error.Kind);
+            return Fail(global, error.FullMessage, code == 1 ? failureCode : code);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
-            return Fail(global, error.Message.ReplaceLineEndings(" "), 1);
+            return Fail(global, error.Message.ReplaceLineEndings(" "), failureCode);
         }
     }
 

@@ -10,6 +10,9 @@ internal sealed record Command(string Name, string Usage, string Help, IReadOnly
 {
     /// <summary>Whether flags end at the second argument, because what follows is another program's command line.</summary>
     internal bool TakesProgram { get; init; }
+
+    /// <summary>What it exits with where no better code fits; exec has 255, which no program it starts is likely to have.</summary>
+    internal int FailureCode { get; init; } = 1;
 }
 
 /// <summary>One call of the program: global flags, the command's flags, and the runtime they ask for.</summary>

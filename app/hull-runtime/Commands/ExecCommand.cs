@@ -28,7 +28,7 @@ internal static class ExecCommand
             new("cgroup", FlagKind.List, "a cgroup below the container's"),
             new("ignore-paused", FlagKind.Switch, "allow it in a paused container"),
         ],
-        Run) { TakesProgram = true };
+        Run) { TakesProgram = true, FailureCode = 255 };
 
     private static int Run(Invocation invocation)
     {

@@ -13,7 +13,7 @@ internal static class SignalName
 
     internal static int Parse(string text)
     {
-        if (int.TryParse(text, out var number)) return number is > 0 and <= 64 ? number : throw Unknown(text);
+        if (int.TryParse(text, out var number)) return number is >= 0 and <= 64 ? number : throw Unknown(text);
         var name = text.ToUpperInvariant();
         if (name.StartsWith("SIG", StringComparison.Ordinal)) name = name[3..];
         var index = Array.IndexOf(s_names, name);

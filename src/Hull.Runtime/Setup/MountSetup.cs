@@ -32,6 +32,8 @@ internal static class MountSetup
     private static void AddMount(SetupContext context, MountSpec mount, MountOptions options)
     {
         var destination = PathName.Clean(mount.Destination!);
+        // Nodes and directories are still to be made in /dev; RootSetup.Seal makes it what it was to be.
+        if (destination == "/dev" && !options.Remount && options.DeferReadOnly()) context.SealsDevices = true;
         if (options.Remount) AddRemount(context, destination, options);
         else if (options.Bind || mount.Type == "bind") AddBind(context, mount, destination, options);
         else if (mount.Type is "cgroup" or "cgroup2") CgroupMounts.Add(context, destination, options);

@@ -78,7 +78,13 @@ internal sealed class ProcessSetup(
     /// <summary>User, groups and capabilities, the working directory, and the search for the program.</summary>
     internal void AddIdentity(bool setGroupsDenied)
     {
-        _program.Chdir(process.Cwd!).Ignore(Errno.EACCES);
+        // As root first and, where root may not, as the user: a directory need be open to one of them only.
+        var (entered, inside) = (new Label(), new Label());
+        var mustTryAgain = _program.NewSlot();
+        _program.Set(mustTryAgain, 0);
+        _program.Chdir(process.Cwd!).OnSuccess(entered).Ignore(Errno.EACCES);
+        _program.Set(mustTryAgain, 1);
+        _program.Mark(entered);
         var current = _program.NewSlot();
         _program.Set(current, 0);
         for (var number = 0; number < CapabilityTable.Names.Count; number++)
@@ -98,7 +104,9 @@ internal sealed class ProcessSetup(
         var keep = FilterNeedsPrivilege ? 1UL << CapabilityTable.SysAdmin : 0;
         _program.SetCapabilities(_effective | keep, _permitted | keep, _inheritable);
         _program.Umask(user.Umask ?? DefaultUmask);
+        _program.Expect("enter", process.Cwd!, mustTryAgain, 1).OnFailure(inside);
         _program.Chdir(process.Cwd!);
+        _program.Mark(inside);
         _program.ExpectReachableDirectory(process.Cwd!);
         _path = _program.FindExecutable(process.Args![0], SearchPath());
         if (seccomp is { HasListener: true }) AddFilter();

@@ -42,6 +42,13 @@ internal static class RootSetup
     /// <summary>Makes the root read-only where wanted, once everything that had to be made in it is there.</summary>
     internal static void Seal(SetupContext context)
     {
+        if (context.SealsDevices)
+        {
+            MountTargets.Ensure(context, "/dev", directory: true, strict: true);
+            context.Program.MountSetAttr(context.Target, new MountAttr { attr_set = MountApi.MOUNT_ATTR_RDONLY }, false, "/dev");
+            context.Program.Close(context.Target);
+        }
+
         if (context.Spec.Root!.Readonly && context.HasMountNamespace)
             context.Program.MountSetAttr(context.Root, new MountAttr { attr_set = MountApi.MOUNT_ATTR_RDONLY }, false, "the root file system");
     }
@@ -79,6 +86,20 @@ internal static class RootSetup
     private static void MoveRoot(SetupContext context)
     {
         var program = context.Program;
+        // The host's tree stays below ours, and a full procfs or sysfs anywhere in the namespace lets a user namespace inside
+        // mount one without masks (mount_too_revealing in fs/namespace.c).
+        foreach (var mount in Enumerable.Reverse(MountInfo.ReadSelf()))
+        {
+            var isOurs = mount.Target.StartsWith(context.Rootfs + "/", StringComparison.Ordinal);
+            if (mount.FileSystem is not ("proc" or "sysfs") || isOurs) continue;
+            var (locked, gone) = (new Label(), new Label());
+            program.Umount(mount.Target, UmountFlags.MNT_DETACH).OnSuccess(gone).OnFailure(locked, Errno.EINVAL, Errno.EPERM);
+            // One that belongs to another user namespace stays, and is covered.
+            program.Mark(locked);
+            program.Mount("tmpfs", mount.Target, "tmpfs", 0, null);
+            program.Mark(gone);
+        }
+
         program.Fchdir(context.Root, "the root file system");
         program.Mount(".", "/", null, MS_MOVE, null);
         program.Chroot(".");

@@ -76,6 +76,9 @@ internal sealed class SetupContext : IDisposable
 
     public bool HasMountNamespace => Linux.Find("mount") is not null;
 
+    /// <summary>/dev is to be read-only once everything is in it.</summary>
+    public bool SealsDevices { get; set; }
+
     /// <summary>Allots the slots and makes the channel known to the child.</summary>
     public void Begin()
     {

@@ -14,6 +14,15 @@ public sealed class MountOptions
 
     public ulong Clear { get; private set; }
 
+    /// <summary>Takes the read-only flag away; answers whether it was there.</summary>
+    public bool DeferReadOnly()
+    {
+        const ulong ReadOnly = Hull.Linux.Abi.MountApi.MOUNT_ATTR_RDONLY;
+        var had = (Set & ReadOnly) != 0;
+        Set &= ~ReadOnly;
+        return had;
+    }
+
     /// <summary>Attributes for it and all mounts below.</summary>
     public ulong RecursiveSet { get; private set; }
 

@@ -110,7 +110,7 @@ public sealed class CgroupTests
         Assert.Equal("ok", container.ExecScript("echo x > /dev/null && echo ok"));
     }
 
-    [Theory, Runtimes]
+    [Theory, Runtimes(NotCrun = "1.8 returns before all is frozen")]
     public void PauseStopsAndResumeGoesOn(string runtime)
     {
         using var container = new Container(runtime);

@@ -142,6 +142,14 @@ public sealed class LifecycleTests
     }
 
     [Theory, Runtimes]
+    public void SignalZeroAsksWhetherItLives(string runtime)
+    {
+        using var container = new Container(runtime).StartSleeping();
+        container.Kill("0").Ok();
+        Assert.Equal("running", container.Status());
+    }
+
+    [Theory, Runtimes]
     public void ForcedDeleteOfNothingSucceeds(string runtime)
     {
         using var container = new Container(runtime);

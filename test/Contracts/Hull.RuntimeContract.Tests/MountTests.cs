@@ -125,6 +125,23 @@ public sealed class MountTests
     }
 
     [Theory, Runtimes]
+    public void AReadOnlyDevHasItsDevices(string runtime)
+    {
+        using var container = new Container(runtime);
+        container.Spec.Json["mounts"]!.AsArray()[1]!["options"]!.AsArray().Add("ro");
+        Assert.Equal("refused there", container.RunScript("(touch /dev/x 2>/dev/null || printf 'refused '); test -c /dev/null && echo there"));
+    }
+
+    [Theory, Runtimes]
+    public void WithoutPivotNoBareProcIsToBeHad(string runtime)
+    {
+        using var container = new Container(runtime);
+        container.Spec.Capabilities("bounding", "CAP_SETFCAP").Capabilities("permitted", "CAP_SETFCAP").Capabilities("effective", "CAP_SETFCAP")
+            .Args("unshare", "-mrpf", "sh", "-c", "mount -t proc none /proc 2>/dev/null && echo bare || echo denied");
+        Assert.Equal("denied", container.Run("--no-pivot").Ok().Trimmed);
+    }
+
+    [Theory, Runtimes]
     public void MaskedPathsShowNothing(string runtime)
     {
         using var container = new Container(runtime);

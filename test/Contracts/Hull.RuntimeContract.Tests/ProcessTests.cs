@@ -50,6 +50,17 @@ public sealed class ProcessTests
         container.AssertNothingIsLeft();
     }
 
+    [Theory, Runtimes(NotCrun = "1.8 says / where the user cannot look")]
+    public void TheWorkingDirectoryNeedBeOpenToRootOrTheUserOnly(string runtime)
+    {
+        using var container = new Container(runtime);
+        Hull.Testing.Command.Run("chown", "42", container.InRootfs("root")).Ok();
+        Hull.Testing.Command.Run("chmod", "700", container.InRootfs("root")).Ok();
+        container.Spec.Text("process.cwd", "/root").Set("process.user", """{"uid":42,"gid":42}""");
+        container.StartSleeping();
+        Assert.Equal("/root", container.Call("exec", "--user", "0", container.Id, "pwd").Ok().Trimmed);
+    }
+
     [Theory, Runtimes]
     public void UserAndGroupsAreSet(string runtime)
     {
