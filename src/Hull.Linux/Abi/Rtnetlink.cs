@@ -1,6 +1,8 @@
 namespace Hull.Linux.Abi;
 
 /// <summary>Message types, flags and attributes of netlink(7), rtnetlink(7) and linux/if_link.h.</summary>
+[CHeader("sys/socket.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/if.h", "linux/if_link.h", "linux/if_addr.h", "linux/neighbour.h",
+    "linux/fib_rules.h", "linux/veth.h", "linux/pkt_sched.h", "linux/pkt_cls.h", "linux/tc_act/tc_mirred.h")]
 public static class Rtnetlink
 {
     public const int NETLINK_ROUTE = 0;
@@ -26,7 +28,6 @@ public static class Rtnetlink
     public const ushort NLMSG_MIN_TYPE = 16;
     public const ushort NLMSGERR_ATTR_MSG = 1;
     public const ushort NLA_F_NESTED = 0x8000;
-    public const ushort NLA_TYPE_MASK = 0x3fff;
 
     public const ushort RTM_NEWLINK = 16;
     public const ushort RTM_DELLINK = 17;
@@ -79,7 +80,7 @@ public static class Rtnetlink
     public const ushort IFLA_BR_MCAST_SNOOPING = 23;
     public const ushort IFLA_BRPORT_STATE = 1;
     public const ushort IFLA_BRPORT_MODE = 4;
-    public const ushort IFLA_BRPORT_FLUSH = 18;
+    public const ushort IFLA_BRPORT_FLUSH = 24;
     public const ushort IFLA_BRPORT_ISOLATED = 33;
     public const ushort IFLA_INET6_ADDR_GEN_MODE = 8;
     public const byte IN6_ADDR_GEN_MODE_NONE = 1;
@@ -133,6 +134,7 @@ public static class Rtnetlink
 }
 
 /// <summary>Message types and attributes of linux/netfilter/nfnetlink.h, nf_tables.h and nfnetlink_conntrack.h.</summary>
+[CHeader("sys/socket.h", "linux/netlink.h", "linux/netfilter.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h", "linux/netfilter/nfnetlink_conntrack.h")]
 public static class Nfnetlink
 {
     public const byte NFNL_SUBSYS_CTNETLINK = 1;

@@ -1,13 +1,13 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Text;
-using Hull.Linux.Abi;
 
 namespace Hull.Linux.Netlink;
 
 /// <summary>Walks the attributes of a netlink message. Anything malformed ends the walk: the kernel is trusted, a short read is not.</summary>
 public ref struct NetlinkAttributes(ReadOnlySpan<byte> rest)
 {
+    private const ushort TypeMask = 0x3fff; // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
     private ReadOnlySpan<byte> rest = rest;
 
     /// <summary>Type of the attribute without its flag bits.</summary>
@@ -32,7 +32,7 @@ public ref struct NetlinkAttributes(ReadOnlySpan<byte> rest)
         if (rest.Length < 4) return false;
         int size = BinaryPrimitives.ReadUInt16LittleEndian(rest);
         if (size < 4 || size > rest.Length) return false;
-        Type = (ushort)(BinaryPrimitives.ReadUInt16LittleEndian(rest[2..]) & Rtnetlink.NLA_TYPE_MASK);
+        Type = (ushort)(BinaryPrimitives.ReadUInt16LittleEndian(rest[2..]) & TypeMask);
         Value = rest[4..size];
         rest = rest[Math.Min((size + 3) & ~3, rest.Length)..];
         return true;
