@@ -48,8 +48,16 @@ public sealed class Playground : IAsyncDisposable
     {
         var playground = new Playground();
         File.WriteAllText(playground["resolv.conf"], "nameserver 198.51.100.2\nsearch example.test\n");
-        await playground.OpenAsync(configure);
-        return playground;
+        try
+        {
+            await playground.OpenAsync(configure);
+            return playground;
+        }
+        catch
+        {
+            await playground.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>Opens the manager (again).</summary>
