@@ -1,0 +1,147 @@
+using System.Text;
+using Hull.Core;
+using Hull.Images.Archive;
+using Hull.Images.Snapshots.Erofs;
+using Hull.Oci.Image;
+using Hull.Testing;
+
+namespace Hull.ImagesFuzz.Tests;
+
+/// <summary>
+/// Parsers fed with damaged input made from a corpus: they may refuse it with the one error type, and nothing else. The seed
+/// is printed with a failure; HULL_SOAK=1 runs many more rounds from a new seed.
+/// </summary>
+public class ImageFuzzTests
+{
+    private static readonly bool Soak = Environment.GetEnvironmentVariable("HULL_SOAK") == "1";
+
+    [Fact]
+    public void Damaged_tars_are_read_or_refused()
+    {
+        using var directory = new TemporaryDirectory("images-fuzz");
+        var corpus = Tars(directory).ToList();
+        Fuzz(corpus, 3000, bytes =>
+        {
+            using var image = File.OpenHandle(directory["image"], FileMode.Create, FileAccess.ReadWrite);
+            var limits = new UnpackLimits { MaxFileSize = 64 << 20, MaxLayerSize = 16 << 20 };
+            var writer = new ErofsWriter(image, limits);
+            var (diffId, _) = LayerUnpacker.Unpack(new MemoryStream(bytes), writer, limits);
+            writer.Finish(diffId);
+        });
+    }
+
+    [Fact]
+    public void Damaged_compressed_layers_are_read_or_refused()
+    {
+        using var directory = new TemporaryDirectory("images-fuzz");
+        File.WriteAllText(directory["f"], string.Concat(Enumerable.Range(0, 3000)));
+        Command.Shell($"cd {directory.Path} && gzip -k f && zstd -q -k f || true").Ok();
+        var corpus = Directory.GetFiles(directory.Path).Select(File.ReadAllBytes).ToList();
+        Fuzz(corpus, 3000, bytes =>
+        {
+            using var stream = LayerStream.Open(new MemoryStream(bytes), new UnpackLimits { MaxLayerSize = 1 << 20 });
+            stream.CopyTo(Stream.Null);
+        });
+    }
+
+    [Fact]
+    public void Damaged_manifests_are_read_or_refused()
+    {
+        var layer = new Descriptor { MediaType = MediaTypes.OciLayerGzip, Digest = Digest.Sha256("l"u8), Size = 5 };
+        var manifest = new ImageManifest { Config = layer with { MediaType = MediaTypes.OciConfig }, Layers = [layer], Subject = layer };
+        var config = new ImageConfig
+        {
+            Created = DateTimeOffset.UnixEpoch, Architecture = "amd64", Os = "linux", RootFs = new RootFileSystem { DiffIds = [layer.Digest] },
+            Config = new ContainerDefaults { Env = ["A=b"], Volumes = new Dictionary<string, Empty> { ["/v"] = Empty.Value }, Healthcheck = new HealthCheck { Interval = 5 } },
+            History = [new HistoryEntry { CreatedBy = "x", EmptyLayer = true }],
+        };
+        List<byte[]> corpus = [ImageJson.Serialize(manifest), ImageJson.Serialize(new ImageIndex { Manifests = [layer] }), ImageJson.Serialize(config)];
+        Fuzz(corpus, 30_000, bytes =>
+        {
+            var document = ImageDocument.Parse(bytes);
+            Assert.NotNull(document.Children.ToList());
+        });
+        Fuzz(corpus, 30_000, bytes => ImageDocument.ParseConfig(bytes));
+    }
+
+    [Fact]
+    public void Damaged_references_are_read_or_refused()
+    {
+        var corpus = ((string[])["busybox", "docker.io/library/debian:bookworm-slim", "localhost:5000/a/b_c/d-e@sha256:" + new string('a', 64), "[::1]:5000/x:1.0"])
+            .Select(Encoding.UTF8.GetBytes).ToList();
+        Fuzz(corpus, 60_000, bytes =>
+        {
+            var reference = ImageReference.Parse(Encoding.UTF8.GetString(bytes));
+            Assert.Equal(reference, ImageReference.Parse(reference.Canonical));
+            Assert.Equal(reference, ImageReference.Parse(reference.Familiar));
+        });
+    }
+
+    private static IEnumerable<byte[]> Tars(TemporaryDirectory directory)
+    {
+        Directory.CreateDirectory(directory["t/d"]);
+        Command.Run("/bin/sh", ["-c", "echo 1 > a; ln a b; ln -s a c; mkfifo f; head -c 5000 /dev/zero > d/z; truncate -s 1M s; echo x >> s; echo y > $(printf 'n%.0s' $(seq 1 150)); setfattr -n user.x -v y a || true"], null, directory: directory["t"]).Ok();
+        foreach (var format in (string[])["ustar --exclude=s", "pax --xattrs --sparse", "gnu --sparse", "v7 --exclude=n*", "pax --sparse --sparse-version=0.0", "pax --sparse --sparse-version=0.1"])
+        {
+            if (Command.Shell($"cd {directory["t"]} && tar --format={format} -cf ../tar .").ExitCode == 0) yield return File.ReadAllBytes(directory["tar"]);
+        }
+    }
+
+    private static void Fuzz(List<byte[]> corpus, int rounds, Action<byte[]> parse)
+    {
+        Assert.NotEmpty(corpus);
+        var seed = Soak ? Environment.TickCount : 20_241_121;
+        var random = new Random(seed);
+        foreach (var bytes in corpus) Try(parse, bytes, seed, -1);
+        for (var round = 0; round < rounds * (Soak ? 1000 : 1); round++) Try(parse, Damage(corpus, random), seed, round);
+    }
+
+    private static void Try(Action<byte[]> parse, byte[] bytes, int seed, int round)
+    {
+        try
+        {
+            parse(bytes);
+        }
+        catch (HullException error)
+        {
+            Assert.DoesNotContain('\n', error.Message);
+        }
+        catch (Exception error)
+        {
+            throw new InvalidOperationException($"seed {seed}, round {round}: {Convert.ToBase64String(bytes.AsSpan(0, Math.Min(bytes.Length, 2048)))}", error);
+        }
+    }
+
+    private static byte[] Damage(List<byte[]> corpus, Random random)
+    {
+        var bytes = (byte[])corpus[random.Next(corpus.Count)].Clone();
+        for (var times = random.Next(1, 6); times > 0 && bytes.Length > 0; times--)
+        {
+            var at = random.Next(bytes.Length);
+            switch (random.Next(7))
+            {
+                case 0: bytes[at] ^= (byte)(1 << random.Next(8)); break;
+                case 1: bytes[at] = (byte)random.Next(256); break;
+                case 2: bytes = bytes[..at]; break;
+                case 3: bytes = [.. bytes[..at], .. bytes[random.Next(bytes.Length)..]]; break;
+                case 4: bytes.AsSpan(at, Math.Min(random.Next(1, 16), bytes.Length - at)).Fill((byte)"\0/.9\xff"[random.Next(5)]); break;
+                case 5: Repair(bytes, at / 512 * 512, random); break;
+                default: bytes = [.. bytes[..at], .. corpus[random.Next(corpus.Count)].AsSpan(0, Math.Min(600, corpus[0].Length)), .. bytes[at..]]; break;
+            }
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Changes a header and makes its checksum right again, so that the damage is looked at.</summary>
+    private static void Repair(byte[] bytes, int header, Random random)
+    {
+        if (header + 512 > bytes.Length) return;
+        bytes[header + random.Next(512)] = (byte)"01234567\0/.xLKgS5\x80"[random.Next(18)];
+        var block = bytes.AsSpan(header, 512);
+        block[148..156].Fill((byte)' ');
+        var sum = 0;
+        foreach (var b in block) sum += b;
+        Encoding.ASCII.GetBytes(Convert.ToString(sum, 8).PadLeft(6, '0') + "\0 ").CopyTo(block[148..]);
+    }
+}
