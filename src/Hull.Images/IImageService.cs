@@ -142,7 +142,7 @@ public sealed record PullOptions
     public bool Unpack { get; init; } = true;
 
     /// <summary>Layers downloaded at once.</summary>
-    public int Parallelism { get; init; } = 6;
+    public int Parallelism { get; init; } = 3;
 
     public UnpackLimits Limits { get; init; } = UnpackLimits.Default;
 

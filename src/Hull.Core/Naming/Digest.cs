@@ -51,5 +51,9 @@ public readonly record struct Digest
 
     public override string ToString() => Hex is null ? "" : Algorithm + ":" + Hex;
 
-    private static string Shorten(string text) => text.Length <= 80 ? text : text[..80] + "…";
+    private static string Shorten(string text)
+    {
+        var shown = text.Length <= 80 ? text : text[..80] + "…";
+        return shown.Any(char.IsControl) ? string.Concat(shown.Select(c => char.IsControl(c) ? '.' : c)) : shown;
+    }
 }

@@ -44,10 +44,10 @@ public sealed record ImageReference
         get
         {
             if (Domain != DefaultDomain) return Repository;
-            if (!Path.StartsWith(OfficialPrefix, StringComparison.Ordinal)) return Path;
-            var rest = Path[OfficialPrefix.Length..];
-            // 'library/a/b' shortened to 'a/b' would name another repository.
-            return rest.Contains('/', StringComparison.Ordinal) ? Path : rest;
+            // 'library/a/b' shortened to 'a/b' would name another repository, 'a.b/c' without its registry another registry.
+            var rest = Path.StartsWith(OfficialPrefix, StringComparison.Ordinal) ? Path[OfficialPrefix.Length..] : Path;
+            if (Split(rest) == (Domain, Path)) return rest;
+            return Split(Path) == (Domain, Path) ? Path : Repository;
         }
     }
 
@@ -227,5 +227,10 @@ public sealed record ImageReference
 
     private static bool IsImageId(string text) => text.Length == 64 && text.All(char.IsAsciiHexDigitLower);
 
-    private static string Shorten(string text) => text.Length <= 80 ? text : text[..80] + "…";
+    /// <summary>What was written, for a message of one line: short, and without control characters.</summary>
+    private static string Shorten(string text)
+    {
+        var shown = text.Length <= 80 ? text : text[..80] + "…";
+        return shown.Any(char.IsControl) ? string.Concat(shown.Select(c => char.IsControl(c) ? '.' : c)) : shown;
+    }
 }

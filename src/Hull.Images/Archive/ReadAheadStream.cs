@@ -8,8 +8,8 @@ namespace Hull.Images.Archive;
 /// </summary>
 public sealed class ReadAheadStream : ReadOnlyStream
 {
-    private const int BufferSize = 512 << 10;
-    private const int Buffers = 4;
+    private const int BufferSize = 256 << 10;
+    private const int Buffers = 3;
 
     private readonly Stream _inner;
     private readonly BlockingCollection<(byte[]? Bytes, int Length, Exception? Error)> _filled = new(Buffers);

@@ -5,7 +5,7 @@ namespace Hull.Images.Archive;
 /// <summary>The bytes of a tar with one large buffer, handed out without copying. Knows how many have passed.</summary>
 internal sealed class TarInput(Stream stream)
 {
-    private const int BufferSize = 256 << 10;
+    private const int BufferSize = 128 << 10;
 
     private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(BufferSize);
     private int _start;

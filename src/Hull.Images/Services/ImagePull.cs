@@ -13,7 +13,7 @@ namespace Hull.Images;
 internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, Lease lease, ImageReference reference,
     IFetcher fetcher, PullOptions options, IProgress<TransferProgress>? progress)
 {
-    private const int BufferSize = 256 << 10;
+    private const int BufferSize = 128 << 10;
     private const long ReportInterval = 1 << 20;
 
     private readonly ImageUnpack _unpack = new(snapshotter, options.Limits, progress);

@@ -126,7 +126,7 @@ public class ImageFuzzTests
                 case 3: bytes = [.. bytes[..at], .. bytes[random.Next(bytes.Length)..]]; break;
                 case 4: bytes.AsSpan(at, Math.Min(random.Next(1, 16), bytes.Length - at)).Fill((byte)"\0/.9\xff"[random.Next(5)]); break;
                 case 5: Repair(bytes, at / 512 * 512, random); break;
-                default: bytes = [.. bytes[..at], .. corpus[random.Next(corpus.Count)].AsSpan(0, Math.Min(600, corpus[0].Length)), .. bytes[at..]]; break;
+                default: bytes = [.. bytes[..at], .. corpus[random.Next(corpus.Count)].Take(600), .. bytes[at..]]; break;
             }
         }
 

@@ -8,7 +8,7 @@ namespace Hull.Images.Snapshots.Erofs;
 /// </summary>
 internal sealed class ImageOutput(SafeFileHandle file)
 {
-    private const int BufferSize = 1 << 20;
+    private const int BufferSize = 256 << 10;
 
     private readonly byte[] _buffer = new byte[BufferSize];
     private long _start;
