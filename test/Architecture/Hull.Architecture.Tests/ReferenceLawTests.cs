@@ -9,8 +9,8 @@ public sealed class ReferenceLawTests
     private static readonly string[] Layers =
     [
         "Hull.Core", "Hull.Protocol", "Hull.Linux", "Hull.Oci", "Hull.Runtime", "Hull.Shim", "Hull.Agent", "Hull.Images", "Hull.Network",
-        "Hull.Hypervisor", "Hull.Engine", "Hull.Registry", "Hull.Api", "Hull.Client",
-        "hull-runtime", "hull-shim", "hull-agent", "hull-registry", "hulld", "hull",
+        "Hull.Hypervisor", "Hull.Engine", "Hull.Registry", "Hull.Protocol", "Hull.Api", "Hull.Client",
+        "hull-runtime", "hull-shim", "hull-agent", "hull-vm", "hull-registry", "hulld", "hull",
     ];
 
     [Fact]
@@ -41,6 +41,7 @@ public sealed class ReferenceLawTests
     [InlineData("hull-runtime")]
     [InlineData("hull-shim")]
     [InlineData("hull-agent")]
+    [InlineData("hull-vm")]
     public void SmallProgramsHaveNoWebServer(string program)
     {
         foreach (var name in SourceTree.Closure(program))

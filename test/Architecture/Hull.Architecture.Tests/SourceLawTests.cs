@@ -94,7 +94,7 @@ public sealed partial class SourceLawTests
     [GeneratedRegex(@"\b(ContainerDriver|VmDriver)\b")]
     private static partial Regex ConcreteDriver();
 
-    [GeneratedRegex(@"\b(HostConfig|NetworkSettings|NetworkingConfig|PortBindings|BindOptions|X-Registry-Auth|RunPodSandbox)\b")]
+    [GeneratedRegex(@"\b(HostConfig|NetworkSettings|PortBindings|BindOptions|X-Registry-Auth|RunPodSandbox)\b")]
     private static partial Regex WireWord();
 
     [GeneratedRegex(@"\b(TODO|FIXME|XXX|NotImplementedException)\b|simplified (for now|version)", RegexOptions.IgnoreCase)]
