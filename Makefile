@@ -27,7 +27,7 @@ compat:
 		-p:UseAppHost=false -p:ArtifactsPath=$(CURDIR)/out/build/win-x64
 
 demo:
-	eng/deps.sh build run
+	eng/deps.sh build run demo
 	eng/build.sh
 	eng/demo.sh
 

@@ -13,8 +13,8 @@ bench="$test hyperfine wrk time"
 wanted=""
 for group in "${@:-run}"; do
     case "$group" in
-        build|run|test|bench) wanted="$wanted ${!group}" ;;
-        *) echo "deps: unknown group '$group': expected build, run, test or bench" >&2; exit 2 ;;
+        build|run|test|bench|demo) wanted="$wanted ${!group}" ;;
+        *) echo "deps: unknown group '$group': expected build, run, demo, test or bench" >&2; exit 2 ;;
     esac
 done
 
