@@ -4,8 +4,10 @@ using System.Text;
 using Hull.Api;
 using Hull.Api.Docker;
 using Hull.Api.Http;
+using Hull.Api.Native;
 using Hull.Core;
 using Hull.Engine;
+using Hull.Engine.Machines;
 using Hull.Images;
 using Hull.Images.Distribution;
 using Hull.Linux.Files;
@@ -21,6 +23,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
     private readonly List<ApiServer> servers = [];
     private IReadOnlyList<ApiListener> listeners = [];
     private HullEngine? engine;
+    private MachineManager? machines;
     private FileStream? auditFile;
     private string? pidFile;
 
@@ -33,6 +36,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
         listeners = Listeners.Open(options.Config);
         WritePidFile(options.Config.PidFile);
         (engine, var images) = await Composition.OpenAsync(options.Config, engineOptions, log, CancellationToken.None).ConfigureAwait(false);
+        machines = await Machines.OpenAsync(engineOptions, CancellationToken.None).ConfigureAwait(false);
         await ServeAsync(engineOptions, images).ConfigureAwait(false);
         ServiceManager.Notify("READY=1");
         log.Info($"hulld {EngineVersion.Own} listens on {string.Join(", ", listeners.Select(l => l.Address))}");
@@ -45,6 +49,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
     {
         foreach (var signal in signals) signal.Dispose();
         foreach (var server in servers) await server.DisposeAsync().ConfigureAwait(false);
+        if (machines is not null) await machines.DisposeAsync().ConfigureAwait(false);
         if (engine is not null) await engine.DisposeAsync().ConfigureAwait(false);
         foreach (var path in listeners.Select(l => l.SocketPath).OfType<string>()) File.Delete(path);
         if (pidFile is not null) File.Delete(pidFile);
@@ -65,6 +70,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
             Audit = OpenAudit(options.Config.AuditLog),
         };
         var edge = new DockerEdge(services);
+        new MachineEndpoints(machines!, engineOptions.ExecRoot).Map(edge.Router);
         servers.Add(new ApiServer(listeners, edge.HandleAsync));
         if (options.Config.MetricsAddress is { } address) servers.Add(new ApiServer([Listeners.Metrics(address)], edge.HandleMetricsAsync));
         foreach (var server in servers) await server.StartAsync(CancellationToken.None).ConfigureAwait(false);
