@@ -1,6 +1,9 @@
 using Hull.Cli.Containers;
 using Hull.Cli.Contexts;
+using Hull.Cli.Engine;
+using Hull.Cli.Networks;
 using Hull.Cli.Verbs;
+using Hull.Cli.Volumes;
 using Hull.Cli.Vm;
 
 namespace Hull.Cli;
@@ -12,6 +15,12 @@ internal static class EngineVerbs
     [
         .. ContainerVerbs.Common(),
         VerbEntry.ForGroup("container", "Manage containers", ContainerVerbs.Group),
+        new("inspect", "Show everything about containers, images, networks or volumes", () => new InspectVerb("inspect [options] NAME...",
+            ("container", "/containers/{}/json"), ("image", "/images/{}/json"), ("network", "/networks/{}"), ("volume", "/volumes/{}"))),
+        .. EngineInformationVerbs.Common(),
+        VerbEntry.ForGroup("network", "Manage networks", NetworkVerbs.All),
+        VerbEntry.ForGroup("volume", "Manage volumes", VolumeVerbs.All),
+        VerbEntry.ForGroup("system", "Manage the engine", EngineInformationVerbs.Group),
         VerbEntry.ForGroup("context", "Manage named engines", ContextVerbs.All),
         VerbEntry.ForGroup("vm", "Manage full machines", VmVerbs.All, "machine"),
     ];

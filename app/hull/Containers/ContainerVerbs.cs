@@ -21,6 +21,13 @@ internal static class ContainerVerbs
         new("attach", "Connect the terminal to a container", () => new AttachVerb()),
         new("logs", "Show what a container printed", () => new LogsVerb()),
         new("wait", "Wait until containers end and print their exit codes", () => new WaitVerb()),
+        new("diff", "Show what a container changed in its files", () => new ChangesVerb()),
+        new("port", "Show where published ports are reached", () => new PortVerb()),
+        new("export", "Write a container's files as an archive", () => new ExportVerb()),
+        new("commit", "Make an image of a container", () => new CommitVerb()),
+        new("update", "Change limits, ports, mounts and policies of containers", () => new UpdateVerb()),
+        new("stats", "Show what containers use", () => new StatsVerb()),
+        new("top", "Show the processes of a container, or what everything uses", () => new TopVerb()),
         new("rename", "Rename a container", () => new RenameVerb()),
     ];
 
@@ -28,5 +35,7 @@ internal static class ContainerVerbs
     public static VerbEntry[] Group() =>
     [
         .. Common().Select(v => v.Name == "ps" ? new VerbEntry("ls", v.Summary, v.Create, "ps", "list") : v),
+        new("inspect", "Show everything about containers", () => new InspectVerb("container inspect [options] CONTAINER...", ("container", "/containers/{}/json"))),
+        new("prune", "Remove containers that do not run", () => new PruneVerb("container prune", "/containers/prune", "ContainersDeleted")),
     ];
 }

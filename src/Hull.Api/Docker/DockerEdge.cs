@@ -115,6 +115,6 @@ public sealed class DockerEdge
     }
 
     private static bool IsDeparture(Exception e, ApiRequest request) =>
-        e is OperationCanceledException or IOException or Microsoft.AspNetCore.Http.BadHttpRequestException
-        && (e is Microsoft.AspNetCore.Http.BadHttpRequestException || request.HasStarted || request.Disconnected.IsCancellationRequested);
+        e is Microsoft.AspNetCore.Http.BadHttpRequestException or Microsoft.AspNetCore.Connections.ConnectionResetException
+        || (e is OperationCanceledException or IOException && request.Disconnected.IsCancellationRequested);
 }

@@ -171,7 +171,8 @@ internal sealed class FixedLengthStream(Stream inner, long length) : Stream
 
     public override bool CanRead => true;
 
-    public override bool CanSeek => false;
+    /// <summary>TarWriter takes length and position from a stream that says so, and refuses others where the archive cannot seek either.</summary>
+    public override bool CanSeek => true;
 
     public override bool CanWrite => false;
 

@@ -1,0 +1,236 @@
+using System.Globalization;
+using System.Text.Json;
+using Hull.Cli.Verbs;
+using Hull.Core;
+using Hull.Core.CommandLine;
+using Hull.Protocol;
+
+namespace Hull.Cli.Containers;
+
+/// <summary><c>hull port</c>.</summary>
+internal sealed class PortVerb : Verb
+{
+    public override string Usage => "port CONTAINER [PORT[/PROTOCOL]]";
+
+    public override string Completes => "container";
+
+    public override int Run(Invocation call)
+    {
+        call.Expect(1, 2);
+        var wanted = call.Arguments.Count == 2 ? call.Arguments[1].Contains('/', StringComparison.Ordinal) ? call.Arguments[1] : call.Arguments[1] + "/tcp" : null;
+        var ports = call.Engine.Get($"/containers/{Uri.EscapeDataString(call.Arguments[0])}/json", DockerJson.Wire.ContainerInspect).NetworkSettings.Ports;
+        var found = false;
+        foreach (var (port, bindings) in ports)
+        {
+            foreach (var binding in bindings ?? [])
+            {
+                if (wanted is not null && port != wanted) continue;
+                found = true;
+                var host = binding.HostIp?.Contains(':', StringComparison.Ordinal) == true ? $"[{binding.HostIp}]" : binding.HostIp;
+                call.Output.WriteLine(wanted is null ? $"{port} -> {host}:{binding.HostPort}" : $"{host}:{binding.HostPort}");
+            }
+        }
+
+        return found || wanted is null ? 0 : throw HullException.NotFound($"port {wanted} of {call.Arguments[0]} is not published: hull update --publish publishes it");
+    }
+}
+
+/// <summary><c>hull diff</c>.</summary>
+internal sealed class ChangesVerb : Verb
+{
+    public override string Usage => "diff CONTAINER";
+
+    public override string Completes => "container";
+
+    public override int Run(Invocation call)
+    {
+        call.Expect(1, 1);
+        foreach (var change in call.Engine.Get($"/containers/{Uri.EscapeDataString(call.Arguments[0])}/changes", DockerJson.Wire.ListFilesystemChange))
+            call.Output.WriteLine($"{"CAD"[Math.Clamp(change.Kind, 0, 2)]} {Table.Clean(change.Path)}");
+        return 0;
+    }
+}
+
+/// <summary><c>hull export</c>.</summary>
+internal sealed class ExportVerb : Verb
+{
+    private string? output;
+
+    public override string Usage => "export [options] CONTAINER";
+
+    public override string Completes => "container";
+
+    public override void Define(FlagSet flags) => flags.Value("output", 'o', "file", "write to a file instead of standard output", v => output = v);
+
+    public override int Run(Invocation call)
+    {
+        call.Expect(1, 1);
+        if (output is null && Terminal.IsInteractive) throw HullException.Invalid("an archive does not belong on a terminal: use -o FILE or a pipe");
+        using var answer = call.Engine.Send("GET", $"/containers/{Uri.EscapeDataString(call.Arguments[0])}/export");
+        using var target = output is null ? Console.OpenStandardOutput() : new FileStream(output, FileMode.Create, FileAccess.Write);
+        answer.Content.CopyTo(target);
+        return 0;
+    }
+}
+
+/// <summary><c>hull commit</c>.</summary>
+internal sealed class CommitVerb : Verb
+{
+    private readonly List<string> changes = [];
+    private string author = "";
+    private string message = "";
+    private bool pause = true;
+
+    public override string Usage => "commit [options] CONTAINER [IMAGE[:TAG]]";
+
+    public override string Completes => "container";
+
+    public override void Define(FlagSet flags) => flags
+        .Value("author", 'a', "text", "author", v => author = v)
+        .Value("message", 'm', "text", "comment", v => message = v)
+        .Value("change", 'c', "instruction", "Dockerfile instruction to apply", changes.Add)
+        .Switch("pause", 'p', "freeze the container meanwhile (default)", v => pause = v);
+
+    public override int Run(Invocation call)
+    {
+        call.Expect(1, 2);
+        var reference = call.Arguments.Count == 2 ? ImageReference.Parse(call.Arguments[1]).WithDefaultTag() : null;
+        var query = $"/commit?container={Uri.EscapeDataString(call.Arguments[0])}&pause={(pause ? 1 : 0)}&author={Uri.EscapeDataString(author)}&comment={Uri.EscapeDataString(message)}"
+            + (reference is null ? "" : $"&repo={Uri.EscapeDataString(reference.FamiliarName)}&tag={Uri.EscapeDataString(reference.Tag ?? "")}")
+            + string.Concat(changes.Select(c => "&changes=" + Uri.EscapeDataString(c)));
+        using var answer = call.Engine.Send("POST", query);
+        call.Output.WriteLine(JsonSerializer.Deserialize(answer.Content, DockerJson.Wire.IdAnswer)!.Id);
+        return 0;
+    }
+}
+
+/// <summary><c>hull update</c>: limits while it runs; ports, mounts, labels and policies too.</summary>
+internal sealed class UpdateVerb : Verb
+{
+    private readonly ContainerUpdateRequest request = new();
+    private readonly SortedSet<string> exposed = [];
+    private readonly List<string> binds = [];
+
+    public override string Usage => "update [options] CONTAINER...";
+
+    public override string Completes => "container";
+
+    public override void Define(FlagSet flags)
+    {
+        ResourceFlags.Define(flags, request);
+        flags.Value("restart", null, "policy", "no, on-failure[:times], always or unless-stopped", v => request.RestartPolicy = ResourceFlags.Restart(v))
+            .Value("publish", 'p', "[[address:]port:]port[/protocol]", "publish exactly these ports", v => PortOption.Add(request.PortBindings ??= [], exposed, v))
+            .Switch("publish-none", null, "publish no ports", _ => request.PortBindings ??= [])
+            .Value("volume", 'v', "source:target[:options]", "mount exactly these from the next start on", binds.Add)
+            .Value("mount", null, "type=…", "mount exactly these from the next start on", v => (request.Mounts ??= []).Add(MountOption.Parse(v)))
+            .Value("label", 'l', "key=value", "have exactly these labels", v => (request.Labels ??= [])[v.Split('=')[0]] = v.Contains('=', StringComparison.Ordinal) ? v[(v.IndexOf('=', StringComparison.Ordinal) + 1)..] : "");
+    }
+
+    public override int Run(Invocation call) => call.ForEach(container =>
+    {
+        if (binds.Count > 0) request.Binds = binds;
+        var answer = call.Engine.Post($"/containers/{Uri.EscapeDataString(container)}/update", request, DockerJson.Wire.ContainerUpdateRequest, DockerJson.Wire.ContainerUpdateAnswer);
+        foreach (var warning in answer.Warnings) call.Error.WriteLine("WARNING: " + warning);
+    });
+}
+
+/// <summary><c>hull stats</c>: usage of running containers, once or again and again.</summary>
+internal sealed class StatsVerb : Verb
+{
+    private bool once;
+    private bool all;
+
+    public override string Usage => "stats [options] [CONTAINER...]";
+
+    public override string Completes => "container";
+
+    public override void Define(FlagSet flags) => flags
+        .Switch("no-stream", null, "once", v => once = v)
+        .Switch("all", 'a', "also those that do not run", v => all = v);
+
+    public override int Run(Invocation call)
+    {
+        while (true)
+        {
+            var names = call.Arguments.Count > 0 ? call.Arguments
+                : [.. call.Engine.Get($"/containers/json?all={(all ? 1 : 0)}", DockerJson.Wire.ListContainerSummary).Select(c => c.Id)];
+            if (!once && Terminal.IsInteractive) call.Output.Write("\e[H\e[2J");
+            Print(call, names);
+            call.Output.Flush();
+            if (once || !Terminal.IsInteractive) return 0;
+            Thread.Sleep(1000);
+        }
+    }
+
+    private static void Print(Invocation call, IReadOnlyList<string> names)
+    {
+        var table = new Table("CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS");
+        foreach (var name in names)
+        {
+            var stats = call.Engine.Get($"/containers/{Uri.EscapeDataString(name)}/stats?stream=false", DockerJson.Wire.ContainerStats);
+            table.Add(UsageRow.Of(stats));
+        }
+
+        table.Write(call.Output);
+    }
+}
+
+/// <summary>Usage in words.</summary>
+internal static class UsageRow
+{
+    public static string[] Of(ContainerStats stats)
+    {
+        var memory = Memory(stats);
+        var network = (stats.Networks ?? []).Values;
+        var blocks = stats.Block.ServiceBytes ?? [];
+        return
+        [
+            stats.Id.Length > 12 ? stats.Id[..12] : stats.Id, stats.Name.TrimStart('/'), Percent(Cpu(stats)),
+            $"{ByteSize.Binary(memory)} / {ByteSize.Binary(stats.Memory.Limit)}",
+            Percent(stats.Memory.Limit > 0 ? 100.0 * memory / stats.Memory.Limit : 0),
+            $"{ByteSize.Decimal(network.Sum(n => n.ReceivedBytes))} / {ByteSize.Decimal(network.Sum(n => n.SentBytes))}",
+            $"{ByteSize.Decimal(blocks.Where(b => b.Operation == "read").Sum(b => b.Value))} / {ByteSize.Decimal(blocks.Where(b => b.Operation == "write").Sum(b => b.Value))}",
+            stats.Pids.Current.ToString(CultureInfo.InvariantCulture),
+        ];
+    }
+
+    /// <summary>Percent of one processor.</summary>
+    private static double Cpu(ContainerStats stats)
+    {
+        double used = stats.Cpu.Usage.Total - stats.Precpu.Usage.Total;
+        double passed = stats.Cpu.System - stats.Precpu.System;
+        return used > 0 && passed > 0 && stats.Precpu.System > 0 ? used / passed * Math.Max(1, stats.Cpu.OnlineCpus) * 100 : 0;
+    }
+
+    /// <summary>Without the part of the page cache that can be given back at once.</summary>
+    private static long Memory(ContainerStats stats)
+    {
+        var cache = stats.Memory.Stats is not { } details ? 0
+            : details.TryGetValue("inactive_file", out var unified) ? unified
+            : details.TryGetValue("total_inactive_file", out var old) ? old : 0;
+        return Math.Max(0, stats.Memory.Usage - cache);
+    }
+
+    private static string Percent(double value) => value.ToString("F2", CultureInfo.InvariantCulture) + "%";
+}
+
+/// <summary><c>hull top</c>: the processes of a container, or a live table of everything that runs.</summary>
+internal sealed class TopVerb : Verb
+{
+    public override string Usage => "top [CONTAINER [PS-OPTIONS]]";
+
+    public override string Completes => "container";
+
+    public override void Define(FlagSet flags) => flags.Interspersed = false;
+
+    public override int Run(Invocation call)
+    {
+        if (call.Arguments.Count == 0) return new StatsVerb().Run(call);
+        var arguments = call.Arguments.Count > 1 ? "?ps_args=" + Uri.EscapeDataString(string.Join(' ', call.Arguments.Skip(1))) : "";
+        var answer = call.Engine.Get($"/containers/{Uri.EscapeDataString(call.Arguments[0])}/top{arguments}", DockerJson.Wire.ContainerTopAnswer);
+        var table = new Table([.. answer.Titles]);
+        foreach (var row in answer.Processes) table.Add([.. row]);
+        table.Write(call.Output);
+        return 0;
+    }
+}
