@@ -11,7 +11,12 @@ public sealed class ClientTests : IDisposable
 
     private string Root => _directory["hull"];
 
-    public void Dispose() => _directory.Dispose();
+    public void Dispose()
+    {
+        // Layers stay mounted below the store for whoever runs a container next.
+        Command.Shell($"awk -v d='{_directory.Path}/' 'index($5, d) == 1 {{ print $5 }}' /proc/self/mountinfo | sort -r | xargs -r umount");
+        _directory.Dispose();
+    }
 
     /// <summary>An image of busybox in the store, and its digest.</summary>
     private string Bootstrap()
