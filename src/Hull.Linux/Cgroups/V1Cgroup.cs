@@ -78,7 +78,8 @@ internal sealed class V1Cgroup : ICgroup
         foreach (var directory in _directories)
         {
             var isCpuset = directory == DirectoryOf("cpuset");
-            var errno = CgroupTree.Make(directory, _roots[directory], made, isCpuset ? path => InheritCpuset(path, directory, limits) : null);
+            var root = _roots[directory];
+            var errno = CgroupTree.Make(directory, root, made, isCpuset ? path => InheritCpuset(path, directory, root, limits) : null);
             if (errno is Errno.None or Errno.EEXIST) continue;
             if (!_rootless || errno is not (Errno.EACCES or Errno.EPERM or Errno.EROFS)) throw Check.Failure(errno, $"make cgroup {directory}");
             foreach (var controller in _paths.Where(pair => pair.Value == directory).Select(pair => pair.Key).ToArray())
@@ -89,18 +90,21 @@ internal sealed class V1Cgroup : ICgroup
     }
 
     /// <summary>A new cpuset is empty, and no process can enter an empty one (cpusets.rst, 1.5): it starts as its parent is.</summary>
-    private static void InheritCpuset(string path, string leaf, CgroupLimits limits)
+    private static void InheritCpuset(string path, string leaf, string root, CgroupLimits limits)
+    {
+        if (path != leaf || limits.Cpu?.Cpus is null or "") InheritFrom(path, root, "cpuset.cpus");
+        if (path != leaf || limits.Cpu?.MemoryNodes is null or "") InheritFrom(path, root, "cpuset.mems");
+    }
+
+    /// <summary>The parent may be somebody else's who left it empty: then it gets what its own parent has first.</summary>
+    private static string InheritFrom(string path, string root, string file)
     {
         var parent = path[..path.LastIndexOf('/')];
-        if (path != leaf || limits.Cpu?.Cpus is null or "") Inherit("cpuset.cpus");
-        if (path != leaf || limits.Cpu?.MemoryNodes is null or "") Inherit("cpuset.mems");
-
-        void Inherit(string file)
-        {
-            // With cgroup.clone_children the kernel has copied already; writing the same again does no harm.
-            var value = CgroupFile.TryRead(parent, file);
-            if (!string.IsNullOrEmpty(value)) CgroupFile.Write(path, file, value);
-        }
+        var value = CgroupFile.TryRead(parent, file) ?? "";
+        if (value.Length == 0 && parent.Length > root.Length) value = InheritFrom(parent, root, file);
+        // With cgroup.clone_children the kernel has copied already; writing the same again does no harm.
+        if (value.Length > 0) CgroupFile.Write(path, file, value);
+        return value;
     }
 
     public CgroupEntry OpenEntry(string? subgroup = null)

@@ -14,7 +14,7 @@ internal sealed class V1Limits(V1Cgroup cgroup, bool rootless)
     {
         if (limits.Unified.Count > 0)
         {
-            throw HullException.Unsupported($"unified resource '{limits.Unified[0].Key}' needs cgroup v2; this machine has v1");
+            throw HullException.Unsupported($"invalid configuration: unified resource '{limits.Unified[0].Key}' needs cgroup v2; this machine has v1");
         }
 
         if (limits.Cpu is { } cpu) WriteCpu(cpu);

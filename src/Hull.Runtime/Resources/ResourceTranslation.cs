@@ -152,6 +152,8 @@ public static class ResourceTranslation
                 'r' => DeviceAccess.Read,
                 'w' => DeviceAccess.Write,
                 'm' => DeviceAccess.MakeNode,
+                // Not of the specification, but found in configurations: runc takes it and means nothing by it.
+                'a' => DeviceAccess.None,
                 _ => throw HullException.Invalid($"linux.resources.devices.access '{text}' has the letter '{letter}': use r, w and m"),
             };
         }

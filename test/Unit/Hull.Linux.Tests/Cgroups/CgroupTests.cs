@@ -57,6 +57,17 @@ public sealed class CgroupTests : IDisposable
     }
 
     [Fact]
+    public void AnEmptyCpusetAboveIsFilled()
+    {
+        Require.That(CgroupManager.Version == CgroupVersion.V1, "only v1 has empty cpusets");
+        var parent = Directory.CreateDirectory(Path.GetDirectoryName(_cgroup.Paths["cpuset"])!).FullName;
+        Assert.Equal("", File.ReadAllText(parent + "/cpuset.cpus").Trim());
+        _cgroup.Prepare(new CgroupLimits()).Dispose();
+        Start();
+        Assert.NotEqual("", File.ReadAllText(parent + "/cpuset.cpus").Trim());
+    }
+
+    [Fact]
     public void ProcessesAreFrozenThawedAndKilled()
     {
         _cgroup.Prepare(new CgroupLimits()).Dispose();
