@@ -29,9 +29,10 @@ internal static class Program
             var code = ErrorMapping.ToExitCode(error.Kind);
             return Fail(global, error.FullMessage, code == 1 ? failureCode : code);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        catch (Exception error)
         {
-            return Fail(global, error.Message.ReplaceLineEndings(" "), failureCode);
+            // A defect; callers parse one line, not a stack trace.
+            return Fail(global, $"internal error: {error.GetType().Name}: {error.Message.ReplaceLineEndings(" ")}", failureCode);
         }
     }
 

@@ -51,7 +51,8 @@ internal sealed class V1Cgroup : ICgroup
                 if (DirectoryOf(controller) is { } directory) return directory;
             }
 
-            return _directories[0];
+            // An ordinary user may have been allowed in none: then nothing is at the empty path, and nothing exists.
+            return _directories is [var first, ..] ? first : "";
         }
     }
 

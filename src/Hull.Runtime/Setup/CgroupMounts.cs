@@ -24,7 +24,7 @@ internal static class CgroupMounts
         if (context.Cgroup.Version == CgroupVersion.V2)
         {
             if (!context.Cgroup.Paths.TryGetValue("", out var path)) return;
-            var clone = Clone(context, path, options);
+            var clone = Clone(context, path, options, context.Mount);
             MountTargets.Ensure(context, destination, directory: true);
             Attach(context, clone, destination, options);
             return;
@@ -49,7 +49,7 @@ internal static class CgroupMounts
         var program = context.Program;
         foreach (var hierarchy in context.Cgroup.Paths.GroupBy(pair => pair.Value))
         {
-            var clone = Clone(context, hierarchy.Key, options);
+            var clone = Clone(context, hierarchy.Key, options, context.FileSystem);
             var controllers = hierarchy.Select(pair => pair.Key.StartsWith("name=", StringComparison.Ordinal) ? pair.Key[5..] : pair.Key).ToList();
             var name = string.Join(',', controllers);
             var description = $"{destination}/{name}";
@@ -61,15 +61,13 @@ internal static class CgroupMounts
         }
     }
 
-    private static Argument Clone(SetupContext context, string path, MountOptions options)
+    private static Argument Clone(SetupContext context, string path, MountOptions options, Slot slot)
     {
         using var handle = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY), $"open the cgroup {path}");
-        var clone = context.Own(DetachedMount.Clone(handle, recursive: false, path));
-        clone.SetAttributes(new MountAttr
+        return MountCloner.Clone(context, handle, path, recursive: false, slot, (new MountAttr
         {
             attr_set = options.Set | Hardened, attr_clr = options.Clear & ~Hardened, propagation = MountFlags.MS_PRIVATE,
-        });
-        return context.Program.Inherit(clone.Descriptor);
+        }, false));
     }
 
     private static void Attach(SetupContext context, Argument mount, string destination, MountOptions options)

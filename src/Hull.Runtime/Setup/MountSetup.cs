@@ -45,16 +45,27 @@ internal static class MountSetup
     {
         var source = Path.Combine(context.Bundle, mount.Source!);
         using var handle = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, source, O_PATH), $"open the source {source} of the mount at {destination}");
-        var clone = DetachedMount.Clone(handle, options.Recursive, source);
-        context.Own(clone);
-        MakeIndependent(context, clone);
-        if (options.IdMap || mount.UidMappings is { Count: > 0 }) IdMappedMounts.Apply(context, mount, options, clone);
-        clone.SetAttributes(new MountAttr { attr_set = options.Set, attr_clr = options.Clear });
-        SetRecursive(clone, options);
+        var clone = options.IdMap || mount.UidMappings is { Count: > 0 }
+            ? CloneMapped(context, mount, options, handle, source)
+            : MountCloner.Clone(context, handle, source, options.Recursive, context.Mount, Independence(context),
+                (new MountAttr { attr_set = options.Set, attr_clr = options.Clear }, false),
+                (new MountAttr { attr_set = options.RecursiveSet, attr_clr = options.RecursiveClear }, true));
         RefuseProc(destination, handle, source);
         MountTargets.Ensure(context, destination, handle.Stat().IsDirectory);
         ExpectNotProc(context, destination);
-        Attach(context, context.Program.Inherit(clone.Descriptor), destination, options);
+        Attach(context, clone, destination, options);
+    }
+
+    private static Argument CloneMapped(SetupContext context, MountSpec mount, MountOptions options, SafeFd handle, string source)
+    {
+        if (context.Rootless) throw HullException.Unsupported($"mounts: {mount.Destination}: id-mapped mounts need root");
+        var clone = context.Own(DetachedMount.Clone(handle, options.Recursive, source));
+        var (independence, recursive) = Independence(context);
+        clone.SetAttributes(independence, recursive);
+        IdMappedMounts.Apply(context, mount, options, clone);
+        clone.SetAttributes(new MountAttr { attr_set = options.Set, attr_clr = options.Clear });
+        clone.SetAttributes(new MountAttr { attr_set = options.RecursiveSet, attr_clr = options.RecursiveClear }, recursive: true);
+        return context.Program.Inherit(clone.Descriptor);
     }
 
     private static void AddFileSystem(SetupContext context, MountSpec mount, string destination, MountOptions options)
@@ -117,6 +128,7 @@ internal static class MountSetup
     /// <summary>A tmpfs that starts with a copy of what the image has at its place.</summary>
     private static void AddCopiedTmpfs(SetupContext context, string destination, MountOptions options)
     {
+        if (context.Rootless) throw HullException.Unsupported($"mounts: {destination}: tmpcopyup needs root");
         var pairs = options.Data.Concat(options.SuperFlags).Select(SplitOption);
         var tmpfs = context.Own(DetachedMount.Create("tmpfs", pairs, options.Set & ~MOUNT_ATTR_RDONLY));
         using (var root = RootDirectory.Open(context.Rootfs)) TreeCopy.Copy(root, destination, tmpfs.Descriptor);
@@ -139,16 +151,8 @@ internal static class MountSetup
     /// A clone of a shared mount is its peer: what is mounted below one appears below the other. Unless the caller
     /// asked for that by the root's propagation, the container only receives.
     /// </summary>
-    private static void MakeIndependent(SetupContext context, DetachedMount clone)
-    {
-        if (!RootSetup.IsShared(context)) clone.SetAttributes(new MountAttr { propagation = MountFlags.MS_SLAVE }, recursive: true);
-    }
-
-    private static void SetRecursive(DetachedMount clone, MountOptions options)
-    {
-        if ((options.RecursiveSet | options.RecursiveClear) != 0)
-            clone.SetAttributes(new MountAttr { attr_set = options.RecursiveSet, attr_clr = options.RecursiveClear }, recursive: true);
-    }
+    private static (MountAttr Attributes, bool Recursive) Independence(SetupContext context) =>
+        (new MountAttr { propagation = RootSetup.IsShared(context) ? 0 : MountFlags.MS_SLAVE }, true);
 
     private static IEnumerable<string> SuperOptions(SetupContext context, MountSpec mount, MountOptions options)
     {

@@ -30,9 +30,8 @@ internal static class RootSetup
 
         if (IsShared(context)) program.Mount(null, ParentMount(context.Rootfs), null, MS_PRIVATE, null);
         else program.Mount(null, "/", null, MS_REC | MS_SLAVE, null);
-        var clone = context.Own(DetachedMount.Clone(rootfs, recursive: true, context.Rootfs));
-        clone.SetAttributes(new MountAttr { propagation = IsShared(context) ? MS_PRIVATE : MS_SLAVE }, recursive: !IsShared(context));
-        context.Root = program.Inherit(clone.Descriptor);
+        context.Root = MountCloner.Clone(context, rootfs, context.Rootfs, recursive: true, program.NewSlot(),
+            (new MountAttr { propagation = IsShared(context) ? MS_PRIVATE : MS_SLAVE }, !IsShared(context)));
         // A mount can only be attached in the child's own mount namespace, so the place is looked up there.
         program.OpenAt(context.Target, AT_FDCWD, context.Rootfs, O_PATH | O_DIRECTORY);
         program.MoveMount(context.Root, context.Target, context.Rootfs);
