@@ -26,7 +26,7 @@ public sealed partial class ContainerRuntime
         using var init = ProcessIdentity.TryOpen(state) ?? throw HullException.Conflict($"cannot exec in container {id}: container not running");
         var cgroup = CgroupManager.Load(state.Cgroup, state.Rootless);
         if (!exec.IgnorePaused && cgroup.Freezer is FreezerState.Frozen or FreezerState.Freezing)
-            throw HullException.Conflict($"cannot exec in container {id}: it is paused");
+            throw HullException.Conflict($"cannot exec in a paused container (use --ignore-paused to override): {id}");
         if (process.Terminal && exec.ConsoleSocket is null && !exec.AcceptsTerminal)
             throw HullException.Invalid("process.terminal is true, but there is no console socket to send the terminal to");
 
