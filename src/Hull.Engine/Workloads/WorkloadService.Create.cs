@@ -95,7 +95,9 @@ internal sealed partial class WorkloadService
     /// <summary>Other workloads are named by id from now on: a rename must not change what was meant.</summary>
     private WorkloadConfig ResolveReferences(WorkloadConfig config)
     {
-        string? Fix(string? mode) => mode?.StartsWith("container:", StringComparison.Ordinal) == true ? "container:" + Get(mode[10..]).Id : mode;
+        // Not "not found": clients take that for a missing image and go and pull one.
+        string? Fix(string? mode) => mode?.StartsWith("container:", StringComparison.Ordinal) != true ? mode
+            : "container:" + (TryFind(mode[10..]) ?? throw HullException.Invalid($"cannot join a namespace of a non existing container: {mode[10..]}")).Id;
         return config with
         {
             Namespaces = config.Namespaces with { Pid = Fix(config.Namespaces.Pid), Ipc = Fix(config.Namespaces.Ipc), Uts = Fix(config.Namespaces.Uts) },

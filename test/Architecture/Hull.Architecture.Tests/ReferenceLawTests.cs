@@ -10,7 +10,7 @@ public sealed class ReferenceLawTests
     [
         "Hull.Core", "Hull.Protocol", "Hull.Linux", "Hull.Oci", "Hull.Runtime", "Hull.Shim", "Hull.Agent", "Hull.Images", "Hull.Network",
         "Hull.Hypervisor", "Hull.Engine", "Hull.Registry", "Hull.Protocol", "Hull.Api", "Hull.Client",
-        "hull-runtime", "hull-shim", "hull-agent", "hull-vm", "hull-registry", "hulld", "hull",
+        "hull-runtime", "hull-shim", "hull-init", "hull-agent", "hull-vm", "hull-registry", "hulld", "hull",
     ];
 
     [Fact]

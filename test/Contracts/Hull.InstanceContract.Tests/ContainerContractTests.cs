@@ -19,4 +19,12 @@ public sealed class HullContractTests : InstanceContract
 {
     protected override Task<EngineHost> StartEngineAsync() =>
         EngineHost.StartAsync(options => new EngineParts { Drivers = [new ContainerDriver(options)] });
+
+    [Fact]
+    public async Task An_init_comes_first_when_asked_for_and_hands_codes_on()
+    {
+        Hull.Testing.Repository.Executable("hull-init");
+        var config = Host.Config("sh", "-c", "cat /proc/1/comm; (sleep 0.01 &); exit 6") with { Init = true };
+        Assert.Equal((6, "hull-init\n", ""), await Host.CompleteAsync(config));
+    }
 }

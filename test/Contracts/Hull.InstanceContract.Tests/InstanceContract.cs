@@ -361,7 +361,8 @@ public abstract class InstanceContract : IAsyncLifetime
         Assert.Equal(("one", 2L, 0x8100u), (stat.Name, stat.Size, stat.Mode));
 
         using var back = new MemoryStream();
-        await Workloads.ReadArchiveAsync(id, "/home/in", (_, _) => Task.FromResult<Stream>(back), default);
+        // Into something that cannot seek, as a connection cannot.
+        await Workloads.ReadArchiveAsync(id, "/home/in", (_, _) => Task.FromResult<Stream>(new OneWayStream(back)), default);
         back.Position = 0;
         var reader = new TarReader(back);
         var names = new List<string>();
@@ -558,4 +559,32 @@ public abstract class InstanceContract : IAsyncLifetime
         Assert.Equal((0, "from outside\nrefused\n", ""), await Host.CompleteAsync(config));
         Assert.Equal("from inside\n", File.ReadAllText(Host["shared/out"]));
     }
+}
+
+/// <summary>Passes what is written on, and can do nothing else.</summary>
+internal sealed class OneWayStream(Stream inner) : Stream
+{
+    public override bool CanRead => false;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => true;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public override void Flush() => inner.Flush();
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => inner.Write(buffer, offset, count);
 }
