@@ -63,6 +63,8 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
             new() { Destination = "/dev", Type = "tmpfs", Source = "tmpfs", Options = ["nosuid", "noexec", "mode=755", "size=64k"] },
             new() { Destination = "/usr", Type = "bind", Source = "/usr", Options = ["bind", "ro", "nosuid", "nodev"] },
         ];
+        if (!program.StartsWith("/usr/", StringComparison.Ordinal))
+            mounts.Add(new MountSpec { Destination = program, Type = "bind", Source = program, Options = ["bind", "ro", "nosuid", "nodev"] });
         foreach (var file in ReadOnlyFiles)
             mounts.Add(new MountSpec { Destination = file, Type = "bind", Source = file, Options = ["bind", "ro", "nosuid", "nodev", "noexec"] });
         return new Spec
