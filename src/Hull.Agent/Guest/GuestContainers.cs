@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Hull.Agent.Protocol;
 using Hull.Core;
 using Hull.Linux;
@@ -39,7 +38,7 @@ internal sealed class GuestContainers
         Directory.CreateDirectory(bundle);
         _roots.Mount(request.Root, bundle);
         foreach (var file in request.Files) WriteInjected(file);
-        var spec = JsonSerializer.Deserialize(request.Spec, RuntimeJson.Default.Spec) ?? throw HullException.Invalid("the spec is empty");
+        var spec = RuntimeDocuments.ParseSpec(request.Spec, "the spec");
         using var pipes = new ProcessPipes(spec.Process?.Terminal == true, request.Streams);
         var process = _runtime.Create(request.Id, new CreateOptions
         {
@@ -56,7 +55,7 @@ internal sealed class GuestContainers
     public int Exec(ExecRequest request)
     {
         var container = Find(request.Id);
-        var spec = JsonSerializer.Deserialize(request.Process, RuntimeJson.Default.ProcessSpec) ?? throw HullException.Invalid("the process is empty");
+        var spec = RuntimeDocuments.ParseProcess(request.Process, "the process");
         using var pipes = new ProcessPipes(spec.Terminal, request.Streams);
         // Labels and profiles are of the host's kernel.
         var process = _runtime.Exec(request.Id, spec with { ApparmorProfile = null, SelinuxLabel = null },

@@ -42,7 +42,7 @@ internal sealed class VmMonitor : IAsyncDisposable
     public static async Task<VmMonitor> CreateAsync(string id, string bundleDirectory)
     {
         var bundle = AtomicFile.ReadJson(Path.Combine(bundleDirectory, VmBundle.FileName), VmBundleJson.Default.VmBundle);
-        var spec = AtomicFile.ReadJson(Path.Combine(bundleDirectory, "config.json"), RuntimeJson.Default.Spec);
+        var spec = RuntimeDocuments.ParseSpec(AtomicFile.Read(Path.Combine(bundleDirectory, "config.json")), "config.json");
         var cgroupsPath = EnterCgroup(id, spec);
         var layers = bundle.Layers.Count == 0 ? null : new LayerDisk(Path.Combine(bundleDirectory, "layers.vmdk"), bundle.Layers);
         var jail = new QemuJail(Path.Combine(bundleDirectory, "vmm"), cgroupsPath + "/vmm", QemuJail.UserFor(id),

@@ -226,7 +226,7 @@ public static class VmRuntimeProgram
 
     private static ICgroup CgroupOf(VmRuntimeOptions options)
     {
-        var spec = AtomicFile.ReadJson(Path.Combine(BundleOf(options), "config.json"), Oci.Runtime.RuntimeJson.Default.Spec);
+        var spec = Oci.Runtime.RuntimeDocuments.ParseSpec(AtomicFile.Read(Path.Combine(BundleOf(options), "config.json")), "config.json");
         return CgroupManager.Name(options.Id, spec.Linux?.CgroupsPath);
     }
 
