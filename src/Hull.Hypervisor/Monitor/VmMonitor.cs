@@ -175,8 +175,9 @@ internal sealed class VmMonitor : IAsyncDisposable
     private static string EnterCgroup(string id, Spec spec)
     {
         var path = spec.Linux?.CgroupsPath ?? "/hull-vm/" + id;
-        var resources = (spec.Linux?.Resources ?? new ResourcesSpec()) with { Memory = null, Devices = null, Pids = null };
-        CgroupManager.Name(id, path).Prepare(ResourceTranslation.ForCreate(resources)).Dispose();
+        var resources = (spec.Linux?.Resources ?? new ResourcesSpec()) with { Memory = null, Pids = null };
+        // This process opens the tap, which a container's device rules would forbid it.
+        CgroupManager.Name(id, path).Prepare(ResourceTranslation.ForCreate(resources) with { Devices = null }).Dispose();
         var own = CgroupManager.Name(id, path + "/monitor");
         own.Prepare(new CgroupLimits()).Dispose();
         own.Add(Environment.ProcessId);

@@ -45,9 +45,13 @@ public static class QemuDevices
             .Add("vhost", false),
         NamedTapNic tap => new QemuProperties().Add("type", "tap").Add("id", "net-" + nic.Id).Add("ifname", tap.Interface)
             .Add("script", "no").Add("downscript", "no").Add("vhost", false),
-        UnconnectedNic => new QemuProperties().Add("type", "user").Add("id", "net-" + nic.Id).Add("restrict", true),
+        // A hub with nothing else on it has no state of its own, so that what was saved with it loads with a tap in its place.
+        UnconnectedNic => new QemuProperties().Add("type", "hubport").Add("id", "net-" + nic.Id).Add("hubid", HubNumber(nic.Id)),
         _ => throw HullException.Unsupported($"qemu has no network backend for {nic.Backend.GetType().Name}"),
     };
+
+    /// <summary>A hub for each NIC: two on one would be connected to each other.</summary>
+    private static int HubNumber(string nicId) => (int)(Disks.Crc32.Of(System.Text.Encoding.UTF8.GetBytes(nicId)) & int.MaxValue);
 
     public static QemuProperties HotplugSlot(int slot) => new QemuProperties().Add("driver", "pcie-root-port")
         .Add("id", SlotName(slot)).Add("chassis", slot + 1).Add("slot", slot + 1);

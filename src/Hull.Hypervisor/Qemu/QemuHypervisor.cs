@@ -94,15 +94,17 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         }
         catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
         {
-            var said = logPath is not null && File.Exists(logPath) ? LastLine(logPath) : "";
+            var said = LastLine(logPath);
             var status = process.TryWait(1000);
             throw new HullException(ErrorKind.Internal,
                 $"qemu ended before its monitor answered ({status?.ToString() ?? "still ending"}){(said.Length > 0 ? ": " + said : "")}", cause);
         }
     }
 
-    private static string LastLine(string path)
+    /// <summary>What QEMU said last, which names the cause of its end; empty if it said nothing.</summary>
+    internal static string LastLine(string? path)
     {
+        if (path is null || !File.Exists(path)) return "";
         var text = File.ReadAllText(path).Trim();
         return text[(text.LastIndexOf('\n') + 1)..];
     }

@@ -66,6 +66,12 @@ public sealed class SandboxMachine : IAsyncDisposable
             await sandbox.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             return sandbox;
         }
+        catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
+        {
+            await sandbox.DisposeAsync().ConfigureAwait(false);
+            throw new HullException(ErrorKind.Internal,
+                $"qemu ended while machine {options.Id} was made from its template: {QemuHypervisor.LastLine(options.LogPath)}", cause);
+        }
         catch
         {
             await sandbox.DisposeAsync().ConfigureAwait(false);
