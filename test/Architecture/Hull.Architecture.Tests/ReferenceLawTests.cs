@@ -9,7 +9,7 @@ public sealed class ReferenceLawTests
     private static readonly string[] Layers =
     [
         "Hull.Core", "Hull.Protocol", "Hull.Linux", "Hull.Oci", "Hull.Runtime", "Hull.Shim", "Hull.Agent", "Hull.Images", "Hull.Network",
-        "Hull.Hypervisor", "Hull.Engine", "Hull.Registry", "Hull.Protocol", "Hull.Api", "Hull.Client",
+        "Hull.Hypervisor", "Hull.Engine", "Hull.Registry", "Hull.Api", "Hull.Client",
         "hull-runtime", "hull-shim", "hull-init", "hull-agent", "hull-vm", "hull-registry", "hulld", "hull",
     ];
 
