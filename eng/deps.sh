@@ -3,7 +3,7 @@
 # Only what is missing is asked of apt, so a second call costs nothing.
 set -euo pipefail
 
-build="clang lld zlib1g-dev make"
+build="clang lld zlib1g-dev libc6-dev make"
 run="mmdebstrap bsdutils libseccomp2 libzstd1 nftables iproute2 ca-certificates qemu-system-x86 qemu-utils e2fsprogs debian-archive-keyring"
 test="$build $run gcc libc6-dev libseccomp-dev busybox-static crun runc podman buildah skopeo umoci docker-registry docker.io
       containerd docker-compose python3-docker debootstrap mmdebstrap erofs-utils jq curl uidmap socat strace cpio
