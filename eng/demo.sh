@@ -12,6 +12,8 @@ undo=()
 finish() {
     local status=$? i
     for ((i = ${#undo[@]} - 1; i >= 0; i--)); do eval "${undo[i]}" > /dev/null 2>&1 || true; done
+    # Layers stay mounted as long as their store lives.
+    awk -v top="$DEMO/" 'index($2, top) == 1 { print $2 }' /proc/mounts | tac | xargs -r -n 1 umount -l
     rm -rf --one-file-system "$DEMO"
     [ $status -eq 0 ] || echo "demo: failed with exit code $status" >&2
     exit $status

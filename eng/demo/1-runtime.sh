@@ -6,8 +6,8 @@ mkdir -p "$rootfs"
 
 if [ ! -s "$DEMO_CACHE/rootfs.tar" ]; then
     show "a root file system from Debian's packages" \
-        mmdebstrap --quiet --variant=essential --include=perl-base bookworm "$DEMO_CACHE/rootfs.tar.part"
-    mv "$DEMO_CACHE/rootfs.tar.part" "$DEMO_CACHE/rootfs.tar"
+        mmdebstrap --quiet --variant=essential --include=perl-base bookworm "$DEMO_CACHE/rootfs.part.tar"
+    mv "$DEMO_CACHE/rootfs.part.tar" "$DEMO_CACHE/rootfs.tar"
 fi
 show "unpack it" tar -xf "$DEMO_CACHE/rootfs.tar" -C "$rootfs"
 
@@ -35,7 +35,8 @@ show_failure "a service limited to 64 MiB that wants more is killed" 137 "${runt
 
 bundle service false /bin/sh -c 'while :; do sleep 1; done'
 at_end "${runtime[*]} delete --force demo-service"
-show "a service in the background" "${runtime[@]}" run --detach --bundle "$DEMO/service" demo-service
+# Its output goes to a file: a service in the background would hold our pipe open.
+show "a service in the background" sh -c "${runtime[*]} run --detach --bundle $DEMO/service demo-service > $DEMO/service.log 2>&1"
 show "a second program in it" "${runtime[@]}" exec demo-service /bin/sh -c 'echo "I see:"; for p in /proc/[0-9]*; do tr "\0" " " < $p/cmdline; echo; done'
 show "pause it" "${runtime[@]}" pause demo-service
 show "what is there now" "${runtime[@]}" list
