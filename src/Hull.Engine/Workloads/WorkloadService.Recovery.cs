@@ -57,6 +57,11 @@ internal sealed partial class WorkloadService
         }
     }
 
+    /// <summary>The stored spec of an instance; its endpoints are in the network's own record alone.</summary>
+    private InstanceSpec? ReadInstance(string id) => _store.ReadInstance(id) is { } spec
+        ? spec with { Network = spec.Network with { Endpoints = _services.Networks?.FindInstance(id)?.Endpoints ?? [] } }
+        : null;
+
     /// <summary>True when its policy wants it started.</summary>
     private async Task<bool> TakeOverAsync(Workload workload, CancellationToken cancellationToken)
     {
@@ -68,7 +73,7 @@ internal sealed partial class WorkloadService
             return false;
         }
 
-        var spec = _store.ReadInstance(workload.Id);
+        var spec = ReadInstance(workload.Id);
         workload.Spec = spec;
         var instance = spec is null ? null : await DriverOf(workload.Record.Isolation).ReconnectAsync(spec, cancellationToken).ConfigureAwait(false);
         if (instance is { Status: InstanceStatus.Running or InstanceStatus.Paused })
