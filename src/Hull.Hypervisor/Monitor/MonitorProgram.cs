@@ -28,7 +28,7 @@ internal static class MonitorProgram
                 TerminalSession.MakeRaw(SafeFd.Borrow(0));
             }
 
-            listener = Listen(stateDirectory);
+            listener = MonitorConnection.Listen(stateDirectory);
             monitor = await VmMonitor.CreateAsync(id, bundle).ConfigureAwait(false);
         }
         catch (HullException failure)
@@ -92,17 +92,6 @@ internal static class MonitorProgram
         {
             // The container has just ended; its end is what counts.
         }
-    }
-
-    private static SafeFd Listen(string stateDirectory)
-    {
-        var path = Path.Combine(stateDirectory, MonitorConnection.SocketName);
-        var socket = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_SEQPACKET);
-        var mask = ProcessCalls.Umask(0x3F);
-        Check.Result(SocketCalls.Bind(socket.Value, SocketCalls.UnixAddress(path)), $"bind {path}");
-        ProcessCalls.Umask(mask);
-        Check.Result(SocketCalls.Listen(socket.Value, 128), $"listen on {path}");
-        return socket;
     }
 
     private static void Accept(SafeFd listener, VmMonitor monitor)

@@ -35,15 +35,27 @@ internal sealed class MonitorConnection(SafeFd socket) : IDisposable
 
     public static MonitorConnection Open(string directory)
     {
-        var path = Path.Combine(directory, SocketName);
         try
         {
-            return new MonitorConnection(SocketCalls.ConnectUnix(path, Sockets.SOCK_SEQPACKET));
+            using var parent = OpenDirectory(directory);
+            return new MonitorConnection(SocketCalls.ConnectUnix(ShortPath(parent), Sockets.SOCK_SEQPACKET));
         }
         catch (HullException cause)
         {
-            throw new HullException(ErrorKind.NotFound, $"no machine answers at {path}", cause);
+            throw new HullException(ErrorKind.NotFound, $"no machine answers at {Path.Combine(directory, SocketName)}", cause);
         }
+    }
+
+    /// <summary>Listens in a machine's directory, for its owner alone.</summary>
+    public static SafeFd Listen(string directory)
+    {
+        using var parent = OpenDirectory(directory);
+        var listener = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_SEQPACKET);
+        var mask = ProcessCalls.Umask(0x3F);
+        Check.Result(SocketCalls.Bind(listener.Value, SocketCalls.UnixAddress(ShortPath(parent))), $"bind {SocketName} in {directory}");
+        ProcessCalls.Umask(mask);
+        Check.Result(SocketCalls.Listen(listener.Value, 128), $"listen on {SocketName} in {directory}");
+        return listener;
     }
 
     public void Send(WireWriter message, params ReadOnlySpan<int> descriptors) =>
@@ -67,4 +79,10 @@ internal sealed class MonitorConnection(SafeFd socket) : IDisposable
     }
 
     public void Dispose() => socket.Dispose();
+
+    private static SafeFd OpenDirectory(string path) =>
+        Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open {path}");
+
+    /// <summary>A path that fits into an address, which has room for 107 bytes only (unix(7)), however long the directory's is.</summary>
+    private static string ShortPath(SafeFd directory) => $"/proc/self/fd/{directory.Value}/{SocketName}";
 }

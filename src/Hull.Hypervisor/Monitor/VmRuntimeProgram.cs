@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Hull.Agent.Protocol;
 using Hull.Linux;
@@ -249,7 +250,7 @@ public static class VmRuntimeProgram
         Write(2, $"hull-vm: {message}\n");
         if (options?.Log is null) return;
         var line = options.JsonLog
-            ? $"{{\"level\":\"error\",\"msg\":\"{JsonEncodedText.Encode(message)}\",\"time\":\"{TimeProvider.System.GetUtcNow():O}\"}}\n"
+            ? $"{{\"level\":\"error\",\"msg\":\"{JsonEncodedText.Encode(message, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}\",\"time\":\"{TimeProvider.System.GetUtcNow():O}\"}}\n"
             : $"{message}\n";
         using var log = Check.Descriptor(
             FileCalls.OpenAt(Fcntl.AT_FDCWD, options.Log, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND, 0x180), $"open {options.Log}");
