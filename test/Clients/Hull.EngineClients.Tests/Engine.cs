@@ -14,8 +14,9 @@ public sealed class Engine : IDisposable
     public Engine()
     {
         Require.Root();
-        var start = new ProcessStartInfo(Repository.Executable("hulld")) { RedirectStandardError = true };
-        foreach (var argument in new[] { "-H", Address, "--data-root", directory["data"], "--exec-root", directory["run"], "--cgroup-parent", "/hull-clients-" + Environment.ProcessId })
+        // Its networks are in a network namespace that goes with it, and leave the machine's own as it is.
+        var start = new ProcessStartInfo("unshare") { RedirectStandardError = true };
+        foreach (var argument in new[] { "--net", "sh", "-c", "ip link set lo up; exec \"$0\" \"$@\"", Repository.Executable("hulld"), "-H", Address, "--data-root", directory["data"], "--exec-root", directory["run"], "--cgroup-parent", "/hull-clients-" + Environment.ProcessId })
             start.ArgumentList.Add(argument);
         daemon = Process.Start(start)!;
         daemon.ErrorDataReceived += (_, line) => { lock (Log) Log.Add(line.Data ?? ""); };
@@ -29,6 +30,8 @@ public sealed class Engine : IDisposable
     public string SocketPath => directory["s"];
 
     public string Address => "unix://" + SocketPath;
+
+    public string DataRoot => directory["data"];
 
     /// <summary>Every client on this machine, each a different release.</summary>
     public static IEnumerable<string> Clients => new[] { "/usr/local/bin/docker", "/usr/bin/docker" }.Where(File.Exists);
@@ -49,6 +52,9 @@ public sealed class Engine : IDisposable
         Command.Run("kill", "-TERM", daemon.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
         if (!daemon.WaitForExit(20_000)) daemon.Kill();
         daemon.Dispose();
+        // Layers stay mounted as long as their store lives.
+        foreach (var line in File.ReadLines("/proc/mounts").Reverse())
+            if (line.Split(' ')[1] is var mount && mount.StartsWith(directory.Path + "/", StringComparison.Ordinal)) Command.Run("umount", "-l", mount);
         directory.Dispose();
     }
 

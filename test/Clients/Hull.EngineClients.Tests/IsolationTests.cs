@@ -1,0 +1,79 @@
+using Hull.Testing;
+
+namespace Hull.EngineClients.Tests;
+
+/// <summary>One image as a container and as a virtual machine, by clients that know nothing of the difference.</summary>
+public sealed class IsolationTests : IClassFixture<Engine>
+{
+    private readonly Engine engine;
+
+    public IsolationTests(Engine engine)
+    {
+        this.engine = engine;
+        Require.Program("qemu-system-x86_64");
+        ProvideKernel();
+    }
+
+    [Fact]
+    public void AVirtualMachineIsUsedLikeAContainer()
+    {
+        var docker = Engine.Clients.First();
+        string[] release = ["--network", "none", "busybox", "cat", "/proc/sys/kernel/osrelease"];
+        var container = engine.Docker(docker, ["run", "--rm", .. release]).Ok().Trimmed;
+        var machine = Machine(null, release).Ok().Trimmed;
+        Assert.NotEqual("", machine);
+        Assert.NotEqual(container, machine);
+        Assert.Equal("typed", Machine("typed", "-i", "--network", "none", "busybox", "cat").Ok().Output);
+        Assert.Equal(7, Machine(null, "--network", "none", "busybox", "sh", "-c", "exit 7").ExitCode);
+        Assert.Equal(127, Machine(null, "--network", "none", "busybox", "/nosuch").ExitCode);
+    }
+
+    [Fact]
+    public void AVirtualMachineAndAContainerMeetOnANetwork()
+    {
+        var docker = Engine.Clients.First();
+        engine.Docker(docker, "network", "create", "both").Ok();
+        engine.Docker(docker, "run", "-d", "--isolation", "vm", "--name", "machine", "--network", "both", "busybox",
+            "sh", "-c", "echo out; trap 'exit 4' TERM; echo served > /tmp/page; busybox httpd -p 80 -h /tmp; while true; do sleep 0.1; done").Ok();
+        engine.Docker(docker, "run", "-d", "--name", "neighbour", "--network", "both", "busybox",
+            "sh", "-c", "echo served too > /tmp/page; busybox httpd -f -p 80 -h /tmp").Ok();
+        Assert.Equal("served\n", Fetch("neighbour", "machine"));
+        Assert.Equal("served too\n", Fetch("machine", "neighbour"));
+        Assert.Equal("out\n", engine.Docker(docker, "logs", "machine").Ok().Output);
+        Assert.Contains("machine", engine.Docker(docker, "stats", "--no-stream", "machine").Ok().Output);
+        engine.Docker(docker, "stop", "machine").Ok();
+        Assert.Equal("4", engine.Docker(docker, "inspect", "-f", "{{.State.ExitCode}}", "machine").Ok().Trimmed);
+        engine.Docker(docker, "rm", "-f", "machine", "neighbour").Ok();
+        engine.Docker(docker, "network", "rm", "both").Ok();
+    }
+
+    private CommandResult Machine(string? input, params string[] arguments) =>
+        engine.Run(Engine.Clients.First(), input, ["run", "--rm", "--isolation", "vm", .. arguments]);
+
+    /// <summary>Asks from inside one workload for another's page by name, until its server has come up.</summary>
+    private string Fetch(string from, string name) => engine.Docker(Engine.Clients.First(), "exec", from,
+        "sh", "-c", $"for i in $(seq 100); do busybox wget -qO- http://{name}/page && exit; sleep 0.1; done; exit 1").Ok().Output;
+
+    /// <summary>
+    /// Gives the engine, which has no way out of its network namespace, the unpacked kernel package of the host's
+    /// distribution. It is kept in out/vm, where other suites look for it too.
+    /// </summary>
+    private void ProvideKernel()
+    {
+        var kept = Path.Combine(Repository.Root, "out", "vm", "guest", "kernel.deb");
+        if (!Directory.Exists(kept))
+        {
+            var fetch = Command.Shell($"""
+                set -e; mkdir -p {Path.GetDirectoryName(kept)}; work=$(mktemp -d); cd $work
+                package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p')
+                apt-get -qq -o APT::Sandbox::User=root download $package
+                dpkg-deb -x $package*.deb {kept}.$$ && mv -nT {kept}.$$ {kept}; rm -rf $work
+                """);
+            Require.That(fetch.ExitCode == 0, "needs Debian's kernel package: " + fetch.Error.Trim());
+        }
+
+        var guest = Path.Combine(engine.DataRoot, "vm", "guest");
+        Directory.CreateDirectory(guest);
+        if (!Path.Exists(Path.Combine(guest, "kernel.deb"))) Directory.CreateSymbolicLink(Path.Combine(guest, "kernel.deb"), kept);
+    }
+}
