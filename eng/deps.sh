@@ -9,6 +9,7 @@ test="$build $run gcc libc6-dev libseccomp-dev busybox-static crun runc podman b
       containerd docker-compose python3-docker debootstrap mmdebstrap erofs-utils jq curl uidmap socat strace cpio
       ovmf dosfstools mtools fdisk iptables attr libcap2-bin xz-utils"
 bench="$test hyperfine wrk time"
+demo="docker.io"
 
 wanted=""
 for group in "${@:-run}"; do
