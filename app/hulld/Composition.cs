@@ -21,6 +21,9 @@ internal static class Composition
 
     public static EngineOptions Options(DaemonConfig config) => new()
     {
+        // Scopes that nobody enforces would be worse than none: whoever wrote them relies on them.
+        Labels = config.Access.Count == 0 ? config.Labels
+            : throw HullException.Unsupported("'access' in the configuration: scopes are not enforced yet, remove it and give certificates only to those who may do everything"),
         DataRoot = Path.GetFullPath(config.DataRoot ?? DefaultDataRoot),
         ExecRoot = Path.GetFullPath(config.ExecRoot ?? DefaultExecRoot),
         CgroupParent = config.CgroupParent ?? "/hull",
@@ -39,7 +42,6 @@ internal static class Composition
             : config.SeccompProfile == "unconfined" ? "unconfined" : null,
         ShutdownTimeout = config.ShutdownTimeout ?? 15,
         KeepWorkloadsOnShutdown = config.LiveRestore ?? true,
-        Labels = config.Labels,
     };
 
     public static async Task<(HullEngine Engine, IImageService Images)> OpenAsync(DaemonConfig config, EngineOptions options, Logger log, CancellationToken cancellationToken)

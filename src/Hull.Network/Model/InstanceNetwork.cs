@@ -89,7 +89,7 @@ public sealed record InstanceNetwork
 /// <param name="Leaked">True: the kernel has it and the state does not. False: it is missing from the kernel.</param>
 public sealed record AuditFinding(string Kind, string Subject, bool Leaked);
 
-/// <summary>One statement about the host's firewall and network, for <c>hull doctor</c>.</summary>
+/// <summary>One statement about the host's firewall and network, for those who ask what is wrong.</summary>
 /// <param name="Severity">ok, warning or error.</param>
 /// <param name="Advice">What to do, as a command where there is one; empty where nothing need be done.</param>
 public sealed record NetworkDiagnosis(string Severity, string Message, string Advice);
