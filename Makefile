@@ -19,10 +19,10 @@ test-v2:
 	dotnet build test/Unit/Hull.Linux.Tests -v q --nologo
 	eng/guest/run.sh
 
-# The code must compile for the next framework unchanged, and the client for other systems. The portable build is what
+# The code must compile for the next framework unchanged (its native pack is not needed for that), and the client for other systems. The portable build is what
 # macOS runs (dotnet hull.dll); a Windows one is built by its own identifier as well.
 compat:
-	dotnet build Hull.slnx -v q --nologo -p:HullFramework=net10.0
+	dotnet build Hull.slnx -v q --nologo -p:HullFramework=net10.0 -p:PublishAot=false
 	dotnet build app/hull -r win-x64 --self-contained false -v q --nologo -p:HullFramework=net10.0 -p:PublishAot=false \
 		-p:UseAppHost=false -p:ArtifactsPath=$(CURDIR)/out/build/win-x64
 
