@@ -75,7 +75,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
         try
         {
             // While the shim comes up, the root and the bundle are made.
-            var cgroup = CgroupOf(spec);
+            var cgroup = ShimRemains.CgroupOf(spec);
             using var root = OpenRoot(spec.Root);
             WriteBundle(spec, root.Descriptor);
             instance = new ContainerInstance(this, spec, cgroup, shim);
@@ -96,7 +96,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
 
     public async Task<IInstance?> ReconnectAsync(InstanceSpec spec, CancellationToken cancellationToken)
     {
-        var cgroup = CgroupOf(spec);
+        var cgroup = ShimRemains.CgroupOf(spec);
         return await ShimReconnection.ReconnectAsync(this, new ContainerInstance(this, spec, cgroup, null), spec, cgroup, cancellationToken)
             .ConfigureAwait(false);
     }
@@ -128,35 +128,11 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>
-    /// Ends what a killed shim left: every process of the cgroup, which no fork escapes. Records why, unless the shim
-    /// had recorded an end before it died.
-    /// </summary>
-    public async Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt)
-    {
-        await Task.Run(() => CgroupOf(spec).Kill(9)).ConfigureAwait(false);
-        return ShimReconnection.RecordLoss(spec, startedAt, Clock);
-    }
+    public Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt) => ShimRemains.EndOrphanAsync(spec, startedAt, Clock);
 
-    /// <summary>Takes back what an instance had; the shim, if it still runs, is killed.</summary>
-    public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => Task.Run(() =>
-    {
-        if (shim is not null && shim.TryWait(0) is null)
-        {
-            shim.Kill(9);
-            shim.Wait();
-        }
-
-        var cgroup = CgroupOf(spec);
-        cgroup.Kill(9);
-        cgroup.Remove();
-        InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, spec.Id));
-        InstanceFiles.RemoveTree(spec.RuntimeDirectory);
-    });
+    public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => ShimRemains.TakeBackAsync(spec, shim, RuntimeRoot);
 
     private const string RootName = "rootfs";
-
-    private static ICgroup CgroupOf(InstanceSpec spec) => CgroupManager.Name(spec.Id, spec.Spec.Linux?.CgroupsPath);
 
     private RuntimeOption? FindRuntime(InstanceSpec spec)
     {

@@ -86,7 +86,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         try
         {
             WriteBundle(spec, guest, template);
-            instance = new VmInstance(this, spec, CgroupOf(spec), shim);
+            instance = new VmInstance(this, spec, ShimRemains.CgroupOf(spec), shim);
             instance.Connect(socket);
             await instance.CreateAsync(MessageFor(spec), null, cancellationToken).ConfigureAwait(false);
             return instance;
@@ -104,7 +104,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
 
     public async Task<IInstance?> ReconnectAsync(InstanceSpec spec, CancellationToken cancellationToken)
     {
-        var cgroup = CgroupOf(spec);
+        var cgroup = ShimRemains.CgroupOf(spec);
         var instance = new VmInstance(this, spec, cgroup, null);
         return await ShimReconnection.ReconnectAsync(this, instance, spec, cgroup, cancellationToken).ConfigureAwait(false);
     }
@@ -126,26 +126,9 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         await _platform.DisposeAsync().ConfigureAwait(false);
     }
 
-    public async Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt)
-    {
-        await Task.Run(() => CgroupOf(spec).Kill(9)).ConfigureAwait(false);
-        return ShimReconnection.RecordLoss(spec, startedAt, Clock);
-    }
+    public Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt) => ShimRemains.EndOrphanAsync(spec, startedAt, Clock);
 
-    public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => Task.Run(() =>
-    {
-        if (shim is not null && shim.TryWait(0) is null)
-        {
-            shim.Kill(9);
-            shim.Wait();
-        }
-
-        var cgroup = CgroupOf(spec);
-        cgroup.Kill(9);
-        cgroup.Remove();
-        InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, spec.Id));
-        InstanceFiles.RemoveTree(spec.RuntimeDirectory);
-    });
+    public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => ShimRemains.TakeBackAsync(spec, shim, RuntimeRoot);
 
     /// <summary>Looks a user up in the image's layers, mounted where nobody else sees them.</summary>
     internal static Account ResolveAccount(InstanceSpec spec, string user)
@@ -231,8 +214,6 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     }
 
     private string Beside(string program) => Path.Combine(Path.GetDirectoryName(_launcher.Program) ?? "/", program);
-
-    private static ICgroup CgroupOf(InstanceSpec spec) => CgroupManager.Name(spec.Id, spec.Spec.Linux?.CgroupsPath);
 
     private CreateMessage MessageFor(InstanceSpec spec) => new()
     {
