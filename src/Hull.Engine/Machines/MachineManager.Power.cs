@@ -1,6 +1,7 @@
 using Hull.Core;
 using Hull.Hypervisor;
 using Hull.Hypervisor.CloudInit;
+using Hull.Runtime.State;
 
 namespace Hull.Engine.Machines;
 
@@ -110,7 +111,7 @@ public sealed partial class MachineManager
                 record = _store.Save(record with
                 {
                     WantedRunning = true,
-                    Monitor = new MonitorRecord(machine.ProcessId, ProcessStart.Of(machine.ProcessId) ?? 0, _clock.GetUtcNow()),
+                    Monitor = new MonitorRecord(machine.ProcessId, ProcessIdentity.StartTimeOf(machine.ProcessId) ?? 0, _clock.GetUtcNow()),
                 });
                 Track(record.Id, machine, paused: false);
                 await machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
@@ -160,7 +161,7 @@ public sealed partial class MachineManager
     /// <summary>Finds a machine's monitor again after the engine was away, or starts it where it is to start by itself.</summary>
     private async Task ReconcileAsync(MachineRecord record, CancellationToken cancellationToken)
     {
-        if (record.Monitor is { } monitor && ProcessStart.Of(monitor.ProcessId) == monitor.StartTicks)
+        if (record.Monitor is { } monitor && ProcessIdentity.StartTimeOf(monitor.ProcessId) == monitor.StartTicks)
         {
             var hypervisor = await _options.HypervisorFor(record.Config.Architecture, cancellationToken).ConfigureAwait(false);
             var machine = await hypervisor.ReattachAsync(Describe(record), monitor.ProcessId, LaunchOptions(record), cancellationToken).ConfigureAwait(false);

@@ -8,10 +8,10 @@ using Hull.Linux.Syscalls;
 namespace Hull.Runtime.State;
 
 /// <summary>Tells a process from a later one that got the same number, by its start time.</summary>
-internal static class ProcessIdentity
+public static class ProcessIdentity
 {
     /// <summary>The start time of field 22 of /proc/[pid]/stat, or null where there is no such process or only a zombie.</summary>
-    internal static ulong? StartTimeOf(int pid)
+    public static ulong? StartTimeOf(int pid)
     {
         var result = FileCalls.OpenAt(Fcntl.AT_FDCWD, $"/proc/{pid}/stat", Fcntl.O_RDONLY);
         if (result < 0) return null;
