@@ -13,6 +13,9 @@ internal sealed class DaemonOptions
     /// <summary>Only check the configuration.</summary>
     public bool Validate { get; private set; }
 
+    /// <summary>Only look at the machine and print what is found, as JSON.</summary>
+    public bool Diagnose { get; private set; }
+
     public bool ShowVersion { get; private set; }
 
     public bool ShowHelp { get; private set; }
@@ -55,6 +58,7 @@ internal sealed class DaemonOptions
         .Switch("debug", 'D', "as --log-level debug", v => Set(c => c with { Debug = v }))
         .Value("audit-log", null, "file", "record who changed what", v => Set(c => c with { AuditLog = v }))
         .Switch("validate", null, "check the configuration and end", v => Validate = v)
+        .Switch("diagnose", null, "look at the machine, print what is found as JSON and end (see hull doctor)", v => Diagnose = v)
         .Switch("version", 'v', "print the version and end", v => ShowVersion = v)
         .Switch("help", 'h', "print the options and end", v => ShowHelp = v);
 

@@ -1,6 +1,10 @@
+using System.Text.Json;
 using Hull.Api.Docker;
+using Hull.Api.Native;
 using Hull.Core;
 using Hull.Daemon;
+using Hull.Engine.Diagnosis;
+using Hull.Protocol;
 
 var log = new Logger(TimeProvider.System);
 try
@@ -26,6 +30,13 @@ try
         Composition.Options(options.Config);
         Composition.Registries(options.Config);
         Console.WriteLine("configuration OK");
+        return 0;
+    }
+
+    if (options.Diagnose)
+    {
+        var findings = await HostChecks.RunAsync(Composition.Options(options.Config), TimeProvider.System, CancellationToken.None).ConfigureAwait(false);
+        Console.WriteLine(JsonSerializer.Serialize(DoctorEndpoint.ToAnswer(findings), DockerJson.Wire.DoctorAnswer));
         return 0;
     }
 

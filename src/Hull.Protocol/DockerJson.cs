@@ -16,6 +16,7 @@ namespace Hull.Protocol;
 [JsonSerializable(typeof(EventMessage))]
 [JsonSerializable(typeof(DiskUsageAnswer))]
 [JsonSerializable(typeof(BuildPruneAnswer))]
+[JsonSerializable(typeof(DoctorAnswer))]
 [JsonSerializable(typeof(ContainerCreateRequest))]
 [JsonSerializable(typeof(ContainerUpdateRequest))]
 [JsonSerializable(typeof(ContainerConfig))]

@@ -18,6 +18,7 @@ internal static class EngineInformationVerbs
         new("events", "Show what happens, as it happens", () => new EventsVerb()),
         new("info", "Show what the engine is and has", () => new InfoVerb()),
         new("version", "Show the versions of client and engine", () => new VersionVerb()),
+        new("doctor", "Say what this machine lacks and what belongs to nobody", () => new DoctorVerb()),
         new("dial-stdio", "Relay standard input and output to the engine", () => new DialVerb()) { Hidden = true },
     ];
 

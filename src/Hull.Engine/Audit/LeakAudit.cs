@@ -1,5 +1,6 @@
 using Hull.Engine.Drivers.Shims;
 using Hull.Engine.Workloads;
+using Hull.Images.Snapshots;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Files;
 using Hull.Network;
@@ -7,7 +8,7 @@ using Hull.Network;
 namespace Hull.Engine.Audit;
 
 /// <summary>Something that exists and that nobody owns.</summary>
-/// <param name="Kind">process, cgroup, mount, runtime, state or one of the network's kinds.</param>
+/// <param name="Kind">process, cgroup, mount, runtime, state, snapshot or one of the network's kinds.</param>
 public sealed record Leak(string Kind, string Subject);
 
 /// <summary>
@@ -16,7 +17,8 @@ public sealed record Leak(string Kind, string Subject);
 /// </summary>
 public static class LeakAudit
 {
-    public static async Task<IReadOnlyList<Leak>> RunAsync(IHullEngine engine, NetworkManager? networks, CancellationToken cancellationToken)
+    public static async Task<IReadOnlyList<Leak>> RunAsync(IHullEngine engine, NetworkManager? networks, ISnapshotter? snapshots,
+        CancellationToken cancellationToken)
     {
         var all = await engine.Workloads.ListAsync(new WorkloadFilter { All = true }, false, cancellationToken).ConfigureAwait(false);
         var known = all.Select(workload => workload.Id).ToHashSet();
@@ -26,8 +28,15 @@ public static class LeakAudit
         leaks.AddRange(Directories("runtime", Path.Combine(engine.Options.ExecRoot, "i"), running.Select(id => id[..32]).ToHashSet()));
         leaks.AddRange(Directories("runtime", Path.Combine(engine.Options.ExecRoot, "runtime"), running));
         leaks.AddRange(Directories("state", Path.Combine(engine.Options.DataRoot, "workloads"), known));
+        leaks.AddRange(Directories("runtime", Path.Combine(engine.Options.ExecRoot, "vm"), running));
         leaks.AddRange(Shims(engine.Options, running));
         leaks.AddRange(Mounts(engine.Options));
+        if (snapshots is not null)
+        {
+            leaks.AddRange(snapshots.List().Where(snapshot => snapshot.Kind == SnapshotKind.Active && IsId(snapshot.Key) && !known.Contains(snapshot.Key))
+                .Select(snapshot => new Leak("snapshot", snapshot.Key)));
+        }
+
         if (networks is not null)
         {
             leaks.AddRange((await networks.AuditAsync(cancellationToken).ConfigureAwait(false)).Where(finding => finding.Leaked)
@@ -56,9 +65,11 @@ public static class LeakAudit
         {
             var name = Path.GetFileName(path);
             // Directories that are no workload's (caches) have other names.
-            if (name.Length is 32 or 64 && name.All(char.IsAsciiHexDigitLower) && !owners.Contains(name)) yield return new Leak(kind, path);
+            if (IsId(name) && !owners.Contains(name)) yield return new Leak(kind, path);
         }
     }
+
+    private static bool IsId(string name) => name.Length is 32 or 64 && name.All(char.IsAsciiHexDigitLower);
 
     /// <summary>A shim names its runtime directory on its command line.</summary>
     private static IEnumerable<Leak> Shims(EngineOptions options, HashSet<string> running)

@@ -97,3 +97,23 @@ public sealed class BuildPruneAnswer
     public IReadOnlyList<string> CachesDeleted { get; set; } = [];
     public long SpaceReclaimed { get; set; }
 }
+
+/// <summary>Answer to <c>GET /hull/v1/doctor</c>, and what <c>hulld --diagnose</c> prints.</summary>
+public sealed class DoctorAnswer
+{
+    public List<DoctorFinding> Findings { get; set; } = [];
+}
+
+/// <summary>One thing that was looked at.</summary>
+public sealed class DoctorFinding
+{
+    public string Area { get; set; } = "";
+
+    /// <summary><c>ok</c>, <c>warning</c> or <c>error</c>.</summary>
+    public string Level { get; set; } = "";
+
+    public string Message { get; set; } = "";
+
+    /// <summary>What to do about it; empty where nothing is to be done.</summary>
+    public string Remedy { get; set; } = "";
+}

@@ -51,7 +51,7 @@ public sealed class EngineFaultTests
             }, $"{id[..12]} to be removed (seed {seed})");
         }
 
-        var leaks = await LeakAudit.RunAsync(host.Engine, null, default);
+        var leaks = await LeakAudit.RunAsync(host.Engine, null, null, default);
         Assert.True(leaks.Count == 0, $"seed {seed}: {string.Join(", ", leaks)}");
     }
 
@@ -67,7 +67,7 @@ public sealed class EngineFaultTests
         Assert.Equal(137, state.ExitCode);
         Assert.Contains("supervisor", state.Error);
         await EngineHost.EventuallyAsync(() => Task.FromResult(!Directory.Exists($"/proc/{pid}")), "the init to be gone");
-        Assert.Empty(await LeakAudit.RunAsync(host.Engine, null, default));
+        Assert.Empty(await LeakAudit.RunAsync(host.Engine, null, null, default));
     }
 
     [Fact]
@@ -79,7 +79,7 @@ public sealed class EngineFaultTests
         KillShim(host, id);
         await host.ReplaceEngineAsync();
         await EngineHost.EventuallyAsync(async () => (await host.InspectAsync(id)).State is { IsRunning: true, RestartCount: > 0 }, "the policy to bring it back");
-        Assert.Empty(await LeakAudit.RunAsync(host.Engine, null, default));
+        Assert.Empty(await LeakAudit.RunAsync(host.Engine, null, null, default));
     }
 
     private static async Task OneAsync(EngineHost host, Random random, List<string> ids)
