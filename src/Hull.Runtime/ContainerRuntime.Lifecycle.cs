@@ -119,24 +119,30 @@ public sealed partial class ContainerRuntime
         using var directory = ContainerDirectory.Create(Options.Root, id);
         var cgroup = CgroupManager.Name(id, spec.Linux.CgroupsPath, Options.CgroupDriver, IsRootless);
         var state = NewState(id, spec, bundle, cgroup);
+        CgroupEntry? entry = null;
         try
         {
             directory.WriteConfig(content);
             directory.WriteState(state);
-            return MakeInit(directory, create, spec, state, cgroup, seccomp, isWaiting);
+            entry = cgroup.Prepare(ResourceTranslation.ForCreate(spec.Linux.Resources));
+            return MakeInit(directory, create, spec, state, cgroup, entry, seccomp, isWaiting);
         }
         catch
         {
-            Undo(directory, state, cgroup);
+            // A cgroup that could not be entered may be another container's.
+            Undo(directory, state, entry is null ? null : cgroup);
             throw;
+        }
+        finally
+        {
+            entry?.Dispose();
         }
     }
 
     private ContainerProcess MakeInit(ContainerDirectory directory, CreateOptions create, Spec spec, StoredState state, ICgroup cgroup,
-        SeccompProgram? seccomp, bool waitForStart)
+        CgroupEntry entry, SeccompProgram? seccomp, bool waitForStart)
     {
         var firstFree = 3 + create.ExtraDescriptors.Count;
-        using var entry = cgroup.Prepare(ResourceTranslation.ForCreate(spec.Linux!.Resources));
         var (channel, childChannel) = ChildReport.CreateChannel(firstFree);
         using var context = new SetupContext
         {
@@ -181,12 +187,12 @@ public sealed partial class ContainerRuntime
         directory.WriteState(state with { Pid = pid, StartTime = ProcessIdentity.StartTimeOf(pid) ?? 0 });
 
     /// <summary>Takes back what a failed create made. Its own failures do not hide the first.</summary>
-    private static void Undo(ContainerDirectory directory, StoredState state, ICgroup cgroup)
+    private static void Undo(ContainerDirectory directory, StoredState state, ICgroup? cgroup)
     {
         try
         {
-            cgroup.Kill(SigKill);
-            cgroup.Remove();
+            cgroup?.Kill(SigKill);
+            cgroup?.Remove();
             RunPoststop(directory, state);
             directory.Remove();
         }

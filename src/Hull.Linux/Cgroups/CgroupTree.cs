@@ -50,6 +50,12 @@ internal static class CgroupTree
         }
     }
 
+    /// <summary>A container that is made in a frozen cgroup would stop at its first step, and whoever makes it would wait for good.</summary>
+    internal static void RefuseFrozen(string path, FreezerState state)
+    {
+        if (state is FreezerState.Frozen or FreezerState.Freezing) throw HullException.Conflict($"container's cgroup unexpectedly frozen: thaw {path}, or name another");
+    }
+
     internal static IReadOnlyList<string> Children(string path)
     {
         try

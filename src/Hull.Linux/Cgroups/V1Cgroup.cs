@@ -81,6 +81,7 @@ internal sealed class V1Cgroup : ICgroup
             var isCpuset = directory == DirectoryOf("cpuset");
             var root = _roots[directory];
             var errno = CgroupTree.Make(directory, root, made, isCpuset ? path => InheritCpuset(path, directory, root, limits) : null);
+            if (errno == Errno.EEXIST && directory == DirectoryOf("freezer")) CgroupTree.RefuseFrozen(directory, Freezer);
             if (errno is Errno.None or Errno.EEXIST) continue;
             if (!_rootless || errno is not (Errno.EACCES or Errno.EPERM or Errno.EROFS)) throw Check.Failure(errno, $"make cgroup {directory}");
             foreach (var controller in _paths.Where(pair => pair.Value == directory).Select(pair => pair.Key).ToArray())

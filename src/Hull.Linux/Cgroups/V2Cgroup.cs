@@ -44,6 +44,7 @@ internal sealed class V2Cgroup : ICgroup
             var errno = CgroupTree.Make(_directory, _root, made);
             if (errno is Errno.EACCES or Errno.EPERM or Errno.EROFS && _rootless) return WithoutCgroup(limits, errno);
             if (errno is not (Errno.None or Errno.EEXIST)) throw Check.Failure(errno, $"make cgroup {_directory}");
+            if (errno == Errno.EEXIST) CgroupTree.RefuseFrozen(_directory, Freezer);
             V2Controllers.Enable(_directory, _root, limits);
             new V2Limits(_directory, _rootless).Write(limits, fresh: errno == Errno.None);
             return OpenEntry();

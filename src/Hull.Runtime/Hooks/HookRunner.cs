@@ -21,14 +21,16 @@ internal static class HookRunner
     }
 
     /// <summary>Runs hooks in the namespaces of a container's init.</summary>
-    internal static void RunInContainer(string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state, SafeFd init, LinuxSpec linux)
+    /// <param name="directory">Where they run: the root file system before the change of root, as with runc, "/" after it.</param>
+    internal static void RunInContainer(
+        string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state, SafeFd init, LinuxSpec linux, string directory = "/")
     {
         if (hooks is not { Count: > 0 }) return;
         var input = RuntimeDocuments.WriteState(state());
-        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, (init, linux));
+        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, new ContainerPlace(init, linux, directory));
     }
 
-    private static void Run(string kind, int index, HookSpec hook, byte[] input, (SafeFd Init, LinuxSpec Linux)? container)
+    private static void Run(string kind, int index, HookSpec hook, byte[] input, ContainerPlace? container)
     {
         TimeSpan? timeout = hook.Timeout is { } seconds ? TimeSpan.FromSeconds(seconds) : null;
         var options = new ChildProcessOptions(hook.Path!, [.. (hook.Args ?? [hook.Path!]).Skip(1)])
@@ -40,7 +42,7 @@ internal static class HookRunner
         try
         {
             var result = container is { } target
-                ? ChildProcess.Run(options, input, timeout, starter: child => StartInside(hook, child, target.Init, target.Linux))
+                ? ChildProcess.Run(options, input, timeout, starter: child => StartInside(hook, child, target))
                 : ChildProcess.Run(options, input, timeout);
             result.RequireSuccess();
         }
@@ -50,7 +52,7 @@ internal static class HookRunner
         }
     }
 
-    private static ChildProcess StartInside(HookSpec hook, ChildProcessOptions options, SafeFd init, LinuxSpec linux)
+    private static ChildProcess StartInside(HookSpec hook, ChildProcessOptions options, ContainerPlace place)
     {
         using var program = new ChildProgram();
         var (reports, channel) = SocketCalls.CreatePair(Sockets.SOCK_SEQPACKET);
@@ -59,13 +61,14 @@ internal static class HookRunner
             var socket = program.Inherit(channel);
             program.Set(program.Report, socket);
             ulong flags = 0;
-            foreach (var entry in linux.Namespaces ?? [])
+            foreach (var entry in place.Linux.Namespaces ?? [])
             {
                 var kind = NamespaceTable.Get(entry.Type);
                 if (kind.Type is not ("pid" or "time")) flags |= kind.Flag;
             }
 
-            program.SetNamespace(program.Inherit(init), flags, "the container's namespaces");
+            program.SetNamespace(program.Inherit(place.Init), flags, "the container's namespaces");
+            program.Chdir(place.Directory);
             program.Place(program.Inherit(options.Stdin!), 0);
             program.Place(program.Inherit(options.Stdout!), 1);
             program.Place(program.Inherit(options.Stderr!), 2);
@@ -103,4 +106,7 @@ internal static class HookRunner
 
         return result;
     }
+
+    /// <summary>Whose namespaces a hook runs in, and in which of their directories.</summary>
+    private sealed record ContainerPlace(SafeFd Init, LinuxSpec Linux, string Directory);
 }

@@ -124,7 +124,7 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
         var hooks = context.Spec.Hooks!;
         HookRunner.Run("prestart", hooks.Prestart, () => stateOf(Pid));
         HookRunner.Run("createRuntime", hooks.CreateRuntime, () => stateOf(Pid));
-        HookRunner.RunInContainer("createContainer", hooks.CreateContainer, () => stateOf(Pid), Pidfd, context.Linux);
+        HookRunner.RunInContainer("createContainer", hooks.CreateContainer, () => stateOf(Pid), Pidfd, context.Linux, context.Rootfs);
     }
 
     /// <summary>What a process in a user namespace may not set for itself: limits above its own, and its out-of-memory score.</summary>

@@ -1,8 +1,9 @@
+using Hull.Linux.Cgroups;
 using Hull.Oci.Runtime;
 
 namespace Hull.Runtime.Specs;
 
-/// <summary>The configuration that <c>spec</c> writes: a shell in all namespaces but a user's.</summary>
+/// <summary>The configuration that <c>spec</c> writes: a shell in namespaces of its own, all but a user's and, with cgroup v1, the cgroups'.</summary>
 public static class DefaultSpec
 {
     private static readonly string[] s_capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
@@ -39,7 +40,9 @@ public static class DefaultSpec
             Namespaces =
             [
                 new NamespaceSpec { Type = "pid" }, new NamespaceSpec { Type = "network" }, new NamespaceSpec { Type = "ipc" },
-                new NamespaceSpec { Type = "uts" }, new NamespaceSpec { Type = "mount" }, new NamespaceSpec { Type = "cgroup" },
+                new NamespaceSpec { Type = "uts" }, new NamespaceSpec { Type = "mount" },
+                // As runc has it: with cgroup v1 a container sees the host's names.
+                .. CgroupManager.Version == CgroupVersion.V2 ? [new NamespaceSpec { Type = "cgroup" }] : Array.Empty<NamespaceSpec>(),
             ],
             MaskedPaths =
             [

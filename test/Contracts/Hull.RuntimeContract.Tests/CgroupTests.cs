@@ -49,6 +49,26 @@ public sealed class CgroupTests
         Assert.Equal("100000", container.Cgroup("cpu", "cpu.cfs_period_us", ""));
     }
 
+    [Theory, Runtimes(NotCrun = "it waits for good")]
+    public void AFrozenCgroupIsRefusedAndStays(string runtime)
+    {
+        using var container = new Container(runtime);
+        var directory = ControlGroups.Directory("freezer", container.CgroupsPath);
+        Directory.CreateDirectory(directory);
+        File.WriteAllText(Path.Combine(directory, ControlGroups.IsV2 ? "cgroup.freeze" : "freezer.state"), ControlGroups.IsV2 ? "1" : "FROZEN");
+        try
+        {
+            var result = container.Create();
+            Assert.NotEqual(0, result.ExitCode);
+            Assert.Contains("cgroup unexpectedly frozen", result.Error);
+            Assert.True(Directory.Exists(directory));
+        }
+        finally
+        {
+            if (Directory.Exists(directory)) Directory.Delete(directory);
+        }
+    }
+
     [Theory, Runtimes]
     public void CpusAreChosen(string runtime)
     {

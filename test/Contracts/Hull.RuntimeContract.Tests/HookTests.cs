@@ -35,6 +35,18 @@ public sealed class HookTests
         Assert.Equal(["another-name", "another-name"], File.ReadAllLines(file));
     }
 
+    [Theory, Runtimes(NotCrun = "its hooks run in /")]
+    public void CreateContainerHooksRunInTheRootFileSystem(string runtime)
+    {
+        using var container = new Container(runtime);
+        var file = container.Outside("directories");
+        AddHook(container, "createContainer", $"pwd >> {file}; echo made > here");
+        AddHook(container, "startContainer", "pwd > /inside");
+        container.Spec.Script("cat /here /inside");
+        Assert.Equal("made\n/\n", container.Run().Ok().Output);
+        Assert.EndsWith("/rootfs\n", File.ReadAllText(file));
+    }
+
     [Theory, Runtimes]
     public void HooksRunInTheirOrder(string runtime)
     {
