@@ -18,19 +18,24 @@ namespace Hull.Runtime;
 public sealed partial class ContainerRuntime
 {
     /// <summary>Starts a further process in a created or running container.</summary>
-    public ContainerProcess Exec(string id, ProcessSpec process, ExecOptions exec)
+    public ContainerProcess Exec(string id, ProcessSpec process, ExecOptions exec) => Exec(id, _ => process, exec);
+
+    /// <inheritdoc cref="Exec(string, ProcessSpec, ExecOptions)"/>
+    /// <param name="describe">Makes the process from the container's configuration.</param>
+    public ContainerProcess Exec(string id, Func<Spec, ProcessSpec> describe, ExecOptions exec)
     {
-        SpecValidator.ValidateProcess(process);
         using var directory = ContainerDirectory.Open(Options.Root, id, locked: false);
         var state = directory.ReadState();
         using var init = ProcessIdentity.TryOpen(state) ?? throw HullException.Conflict($"cannot exec in container {id}: container not running");
         var cgroup = CgroupManager.Load(state.Cgroup, state.Rootless);
         if (!exec.IgnorePaused && cgroup.Freezer is FreezerState.Frozen or FreezerState.Freezing)
             throw HullException.Conflict($"cannot exec in a paused container (use --ignore-paused to override): {id}");
+        var spec = directory.ReadSpec();
+        var process = describe(spec);
+        SpecValidator.ValidateProcess(process);
         if (process.Terminal && exec.ConsoleSocket is null && !exec.AcceptsTerminal)
             throw HullException.Invalid("process.terminal is true, but there is no console socket to send the terminal to");
 
-        var spec = directory.ReadSpec();
         var seccomp = spec.Linux?.Seccomp is { } filter ? SeccompFilter.Get(SeccompTranslation.ToPolicy(filter), Options.Root + "/.seccomp") : null;
         using var entry = cgroup.OpenEntry(exec.Subgroup);
         var (channel, childChannel) = ChildReport.CreateChannel(3 + exec.ExtraDescriptors.Count);

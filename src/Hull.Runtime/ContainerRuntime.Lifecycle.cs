@@ -156,6 +156,7 @@ public sealed partial class ContainerRuntime
         try
         {
             launcher.Start();
+            state = state with { RootMount = context.RootMount };
             Record(directory, state, launcher.Pid);
             launcher.Complete(pid => Record(directory, state, pid));
             WritePidFile(create, launcher.Pid);

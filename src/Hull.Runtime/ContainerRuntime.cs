@@ -17,7 +17,7 @@ namespace Hull.Runtime;
 /// that opens the same root continues where another stopped or was killed.
 /// </para>
 /// <para>
-/// Init and every exec are children of the process that called <see cref="Create"/> or <see cref="Exec"/>, which must
+/// Init and every exec are children of the process that called <see cref="Create"/> or <see cref="Exec(string, ProcessSpec, ExecOptions)"/>, which must
 /// collect them. All methods may be called from any thread; those on one container take its lock.
 /// Errors are <see cref="HullException"/>: NotFound and AlreadyExists for ids, InvalidArgument for a spec that is wrong,
 /// Conflict for a container in the wrong state, CommandNotFound and CommandNotExecutable for the program.

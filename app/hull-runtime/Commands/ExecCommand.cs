@@ -36,11 +36,9 @@ internal static class ExecCommand
         var flags = invocation.Flags;
         var id = flags.RequireId("exec");
         var runtime = invocation.Runtime;
-        var process = flags.Get("process") is { Length: > 0 } file
-            ? SpecReader.ReadProcess(file)
-            : FromFlags(flags, runtime.GetSpec(id).Process ?? throw HullException.Invalid($"container {id} has no process to take the defaults from"));
+        var given = flags.Get("process") is { Length: > 0 } file ? SpecReader.ReadProcess(file) : null;
         var detach = flags.Has("detach");
-        using var started = runtime.Exec(id, process, new ExecOptions
+        using var started = runtime.Exec(id, spec => given ?? FromFlags(flags, id, spec), new ExecOptions
         {
             ConsoleSocket = flags.Get("console-socket") is { Length: > 0 } path ? path : null,
             AcceptsTerminal = !detach,
@@ -53,8 +51,9 @@ internal static class ExecCommand
     }
 
     /// <summary>The container's own process with what the flags change.</summary>
-    private static ProcessSpec FromFlags(FlagSet flags, ProcessSpec container)
+    private static ProcessSpec FromFlags(FlagSet flags, string id, Spec spec)
     {
+        var container = spec.Process ?? throw HullException.Invalid($"container {id} has no process to take the defaults from");
         var arguments = flags.Arguments.Skip(1).ToList();
         if (arguments is ["--", ..]) arguments.RemoveAt(0);
         if (arguments.Count == 0) throw HullException.Invalid("exec: the program is missing");

@@ -45,7 +45,7 @@ public static class CgroupManager
             foreach (var controller in hierarchy.Controllers) paths[controller] = directory;
         }
 
-        return new V1Cgroup(paths, roots, rootless);
+        return new V1Cgroup(paths, directory => roots[directory], rootless);
     }
 
     /// <summary>The cgroup a state file remembers.</summary>
@@ -58,8 +58,7 @@ public static class CgroupManager
         }
         else
         {
-            var paths = new Dictionary<string, string>(record.Paths, StringComparer.Ordinal);
-            cgroup = new V1Cgroup(paths, paths.Values.Distinct().ToDictionary(path => path, MountOf), rootless);
+            cgroup = new V1Cgroup(new Dictionary<string, string>(record.Paths, StringComparer.Ordinal), MountOf, rootless);
         }
 
         return record.Driver == CgroupDriver.Systemd ? SystemdCgroup.Load(record, cgroup, rootless) : cgroup;

@@ -12,16 +12,16 @@ internal sealed class V1Cgroup : ICgroup
 
     private readonly Dictionary<string, string> _paths;
     private readonly string[] _directories;
-    private readonly Dictionary<string, string> _roots;
+    private readonly Func<string, string> _rootOf;
     private readonly bool _rootless;
 
     /// <param name="paths">Directory by controller.</param>
-    /// <param name="roots">Mount point by directory, for the making of parents.</param>
+    /// <param name="rootOf">Mount point by directory, for the making of parents.</param>
     /// <param name="rootless">Hierarchies that may not be written are left out, and with them the limits nobody asked for.</param>
-    internal V1Cgroup(Dictionary<string, string> paths, Dictionary<string, string> roots, bool rootless)
+    internal V1Cgroup(Dictionary<string, string> paths, Func<string, string> rootOf, bool rootless)
     {
         _paths = paths;
-        _roots = roots;
+        _rootOf = rootOf;
         _rootless = rootless;
         _directories = [.. paths.Values.Distinct()];
     }
@@ -79,7 +79,7 @@ internal sealed class V1Cgroup : ICgroup
         foreach (var directory in _directories)
         {
             var isCpuset = directory == DirectoryOf("cpuset");
-            var root = _roots[directory];
+            var root = _rootOf(directory);
             var errno = CgroupTree.Make(directory, root, made, isCpuset ? path => InheritCpuset(path, directory, root, limits) : null);
             if (errno == Errno.EEXIST && directory == DirectoryOf("freezer")) CgroupTree.RefuseFrozen(directory, Freezer);
             if (errno is Errno.None or Errno.EEXIST) continue;

@@ -57,6 +57,16 @@ public sealed unsafe partial class ChildProgram
         return Expect(verb, subject, Check, (nint)magic);
     }
 
+    /// <summary>Aborts unless what is at the path lies on the mount with this number.</summary>
+    public Operation ExpectMount(string path, ulong mount)
+    {
+        // SAFETY: room for one struct statx in the arena, which outlives the child's start.
+        var status = (Statx*)Buffer(sizeof(Statx));
+        Call("examine", path, SYS_statx, AT_FDCWD, Text(path), 0, StatxMask.STATX_MNT_ID, (nint)status);
+        Load(Check, (nint)(&status->stx_mnt_id), sizeof(ulong));
+        return Expect("find the mount of", path, Check, (nint)mount);
+    }
+
     /// <summary>Aborts where the descriptor's file system has the magic number.</summary>
     public void RefuseFileSystem(Slot descriptor, long magic, string verb)
     {

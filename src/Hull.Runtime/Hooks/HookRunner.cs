@@ -6,6 +6,7 @@ using Hull.Linux.Processes;
 using Hull.Linux.Syscalls;
 using Hull.Oci.Runtime;
 using Hull.Runtime.Specs;
+using Hull.Runtime.State;
 
 namespace Hull.Runtime.Hooks;
 
@@ -26,8 +27,9 @@ internal static class HookRunner
         string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state, SafeFd init, LinuxSpec linux, string directory = "/")
     {
         if (hooks is not { Count: > 0 }) return;
-        var input = RuntimeDocuments.WriteState(state());
-        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, new ContainerPlace(init, linux, directory));
+        var current = state();
+        var input = RuntimeDocuments.WriteState(current);
+        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, new ContainerPlace(init, current.Pid!.Value, linux, directory));
     }
 
     private static void Run(string kind, int index, HookSpec hook, byte[] input, ContainerPlace? container)
@@ -55,6 +57,7 @@ internal static class HookRunner
     private static ChildProcess StartInside(HookSpec hook, ChildProcessOptions options, ContainerPlace place)
     {
         using var program = new ChildProgram();
+        using var root = InitProcess.OpenRoot(place.Init, place.Pid);
         var (reports, channel) = SocketCalls.CreatePair(Sockets.SOCK_SEQPACKET);
         using (reports)
         {
@@ -68,6 +71,8 @@ internal static class HookRunner
             }
 
             program.SetNamespace(program.Inherit(place.Init), flags, "the container's namespaces");
+            program.Fchdir(program.Inherit(root), "the container's root");
+            program.Chroot(".");
             program.Chdir(place.Directory);
             program.Place(program.Inherit(options.Stdin!), 0);
             program.Place(program.Inherit(options.Stdout!), 1);
@@ -108,5 +113,5 @@ internal static class HookRunner
     }
 
     /// <summary>Whose namespaces a hook runs in, and in which of their directories.</summary>
-    private sealed record ContainerPlace(SafeFd Init, LinuxSpec Linux, string Directory);
+    private sealed record ContainerPlace(SafeFd Init, int Pid, LinuxSpec Linux, string Directory);
 }

@@ -64,7 +64,7 @@ internal static class CgroupMounts
     private static Argument Clone(SetupContext context, string path, MountOptions options, Slot slot)
     {
         using var handle = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY), $"open the cgroup {path}");
-        return MountCloner.Clone(context, handle, path, recursive: false, slot, (new MountAttr
+        return MountCloner.Clone(context, handle, path, recursive: false, slot, out _, (new MountAttr
         {
             attr_set = options.Set | Hardened, attr_clr = options.Clear & ~Hardened, propagation = MountFlags.MS_PRIVATE,
         }, false));

@@ -82,7 +82,7 @@ internal static class DeviceSetup
         var status = source.Stat();
         if (device.Type != "p" && status.Represents != ((uint)device.Major, (uint)device.Minor))
             throw HullException.Invalid($"linux.devices: {device.Path} on the host is not the device {device.Major}:{device.Minor}, and in a user namespace none can be made");
-        var clone = MountCloner.Clone(context, source, device.Path!, recursive: false, context.Mount,
+        var clone = MountCloner.Clone(context, source, device.Path!, recursive: false, context.Mount, out _,
             (new MountAttr { propagation = MountFlags.MS_PRIVATE }, false));
         MountTargets.Ensure(context, path, directory: false);
         context.Program.MoveMount(clone, context.Target, path);

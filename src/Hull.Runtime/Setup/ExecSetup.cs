@@ -17,6 +17,7 @@ namespace Hull.Runtime.Setup;
 internal sealed class ExecSetup : IDisposable
 {
     private readonly List<IDisposable> _owned = [];
+    private SafeFd _root = null!;
 
     public required StoredState State { get; init; }
 
@@ -40,6 +41,7 @@ internal sealed class ExecSetup : IDisposable
 
     internal CloneOptions Write()
     {
+        _root = Own(InitProcess.OpenRoot(Init, State.Pid));
         var program = Program;
         var socket = program.Inherit(Channel);
         program.Set(program.Report, socket);
@@ -65,7 +67,7 @@ internal sealed class ExecSetup : IDisposable
         SecurityLabels.Add(program, slots.Proc, Process);
         process.AddStreams();
         process.AddIdentity(State.Rootless);
-        process.AddExecution(ProcessSetup.EnvironmentOf(Process, user => HomeDirectory.Find($"/proc/{State.Pid}/root", user), Options.ExtraEnvironment));
+        process.AddExecution(ProcessSetup.EnvironmentOf(Process, user => HomeDirectory.Find(_root, user), Options.ExtraEnvironment));
         return new CloneOptions
         {
             Cgroup = CgroupEntry.CloneDescriptor is { } directory ? (int)directory.DangerousGetHandle() : null, PidNamespace = pidNamespace,
@@ -92,14 +94,8 @@ internal sealed class ExecSetup : IDisposable
         var pidInChild = (flags & CloneFlags.CLONE_NEWPID) != 0 && State.Rootless;
         var pidNamespace = (flags & CloneFlags.CLONE_NEWPID) != 0 && !pidInChild ? Own(OpenProcess("ns/pid", O_RDONLY)) : null;
         if (!pidInChild) flags &= ~CloneFlags.CLONE_NEWPID;
-        var root = (flags & CloneFlags.CLONE_NEWNS) == 0 ? Own(OpenProcess("root", O_PATH | O_DIRECTORY)) : null;
         if (flags != 0) Program.SetNamespace(Program.Inherit(Init), flags, "the container's namespaces");
-        if (root is not null)
-        {
-            Program.Fchdir(Program.Inherit(root), "the container's root");
-            Program.Chroot(".");
-        }
-
+        EnterRoot(hasMountNamespace: (flags & CloneFlags.CLONE_NEWNS) != 0);
         if (pidInChild) Program.ContinueInClone(socket, NamespaceSetup.ContinuesAs);
         if ((flags & CloneFlags.CLONE_NEWUSER) != 0)
         {
@@ -109,6 +105,20 @@ internal sealed class ExecSetup : IDisposable
         }
 
         return pidNamespace;
+    }
+
+    /// <summary>
+    /// A mount namespace is entered at its own root, which is an outer one where the runtime was in a chroot when it made the
+    /// container: then init's root is what counts. Where the two are one mount, the namespace's is taken, because init may
+    /// have confined itself further since.
+    /// </summary>
+    private void EnterRoot(bool hasMountNamespace)
+    {
+        var inside = new Label();
+        if (hasMountNamespace && State.RootMount != 0) Program.ExpectMount("/", State.RootMount).OnSuccess(inside).Ignore();
+        Program.Fchdir(Program.Inherit(_root), "the container's root");
+        Program.Chroot(".");
+        Program.Mark(inside);
     }
 
     private bool IsOwnUserNamespace()
@@ -139,8 +149,7 @@ internal sealed class ExecSetup : IDisposable
         if (SchedulingTable.ToCpuMask(cpus) is { } mask) Program.SetAffinity(mask);
     }
 
-    private SafeFd OpenProcess(string path, int flags) =>
-        Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, $"/proc/{State.Pid}/{path}", flags), $"open {path} of the container's init");
+    private SafeFd OpenProcess(string path, int flags) => InitProcess.Open(Init, State.Pid, path, flags);
 
     private SafeFd Own(SafeFd descriptor)
     {

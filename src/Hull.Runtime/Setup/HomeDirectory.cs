@@ -1,5 +1,6 @@
 using System.Text;
 using Hull.Core;
+using Hull.Linux;
 using Hull.Linux.Files;
 
 namespace Hull.Runtime.Setup;
@@ -10,11 +11,15 @@ internal static class HomeDirectory
     /// <summary>More than any real one; the image must not make us read what it likes.</summary>
     private const int MaxSize = 10 << 20;
 
-    internal static string? Find(string rootfs, uint user)
+    internal static string? Find(string rootfs, uint user) => Find(() => RootDirectory.Open(rootfs), user);
+
+    internal static string? Find(SafeFd root, uint user) => Find(() => RootDirectory.FromDescriptor(root.Duplicate(), "the container's root"), user);
+
+    private static string? Find(Func<RootDirectory> open, uint user)
     {
         try
         {
-            using var root = RootDirectory.Open(rootfs);
+            using var root = open();
             return root.TryReadAllBytes("etc/passwd", MaxSize) is { } content ? Find(content, user) : null;
         }
         catch (HullException)

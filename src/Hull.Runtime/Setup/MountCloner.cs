@@ -1,6 +1,7 @@
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Children;
+using Hull.Linux.Files;
 using Hull.Linux.Mounts;
 using static Hull.Linux.Abi.Fcntl;
 using static Hull.Linux.Abi.MountApi;
@@ -17,16 +18,19 @@ internal static class MountCloner
     /// The clone of what is at <paramref name="path"/> with attributes applied one after the other. A clone made in the child is
     /// in <paramref name="slot"/> until that is used again.
     /// </summary>
-    internal static Argument Clone(SetupContext context, SafeFd handle, string path, bool recursive, Slot slot,
+    /// <param name="number">The number of the mount (statx(2), stx_mnt_id), or 0 for one that the child makes.</param>
+    internal static Argument Clone(SetupContext context, SafeFd handle, string path, bool recursive, Slot slot, out ulong number,
         params ReadOnlySpan<(MountAttr Attributes, bool Recursive)> changes)
     {
         if (!context.Rootless)
         {
             var clone = context.Own(DetachedMount.Clone(handle, recursive, path));
             foreach (var (attributes, all) in changes) clone.SetAttributes(attributes, all);
+            number = clone.Descriptor.Stat().MountId;
             return context.Program.Inherit(clone.Descriptor);
         }
 
+        number = 0;
         var program = context.Program;
         program.OpenAt(context.Scratch, AT_FDCWD, path, O_PATH);
         program.OpenTree(slot, context.Scratch, "", OPEN_TREE_CLONE | (uint)AT_EMPTY_PATH | (recursive ? (uint)AT_RECURSIVE : 0), path);

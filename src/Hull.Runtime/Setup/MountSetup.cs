@@ -47,7 +47,7 @@ internal static class MountSetup
         using var handle = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, source, O_PATH), $"open the source {source} of the mount at {destination}");
         var clone = options.IdMap || mount.UidMappings is { Count: > 0 }
             ? CloneMapped(context, mount, options, handle, source)
-            : MountCloner.Clone(context, handle, source, options.Recursive, context.Mount, Independence(context),
+            : MountCloner.Clone(context, handle, source, options.Recursive, context.Mount, out _, Independence(context),
                 (new MountAttr { attr_set = options.Set, attr_clr = options.Clear }, false),
                 (new MountAttr { attr_set = options.RecursiveSet, attr_clr = options.RecursiveClear }, true));
         RefuseProc(destination, handle, source);

@@ -30,8 +30,9 @@ internal static class RootSetup
 
         if (IsShared(context)) program.Mount(null, ParentMount(context.Rootfs), null, MS_PRIVATE, null);
         else program.Mount(null, "/", null, MS_REC | MS_SLAVE, null);
-        context.Root = MountCloner.Clone(context, rootfs, context.Rootfs, recursive: true, program.NewSlot(),
+        context.Root = MountCloner.Clone(context, rootfs, context.Rootfs, recursive: true, program.NewSlot(), out var number,
             (new MountAttr { propagation = IsShared(context) ? MS_PRIVATE : MS_SLAVE }, !IsShared(context)));
+        context.RootMount = number;
         // A mount can only be attached in the child's own mount namespace, so the place is looked up there.
         program.OpenAt(context.Target, AT_FDCWD, context.Rootfs, O_PATH | O_DIRECTORY);
         program.MoveMount(context.Root, context.Target, context.Rootfs);

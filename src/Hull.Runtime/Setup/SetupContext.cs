@@ -54,6 +54,9 @@ internal sealed class SetupContext : IDisposable
     /// <summary>The detached, later attached, mount of the root file system.</summary>
     public Argument Root { get; set; }
 
+    /// <summary>The number of that mount (statx(2), stx_mnt_id), or 0 where the child makes it.</summary>
+    public ulong RootMount { get; set; }
+
     /// <summary>A verified procfs of the container's pid namespace.</summary>
     public Slot Proc { get; private set; }
 

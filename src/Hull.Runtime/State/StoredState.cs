@@ -36,6 +36,9 @@ internal sealed record StoredState
     public IReadOnlyList<string> Namespaces { get; init; } = [];
 
     public bool Rootless { get; init; }
+
+    /// <summary>The mount that is the container's root, as statx(2) numbers it, or 0 where the runtime did not see it.</summary>
+    public ulong RootMount { get; init; }
 }
 
 /// <summary>The JSON of <see cref="StoredState"/>.</summary>
@@ -53,6 +56,7 @@ internal static class StateDocument
             .Member("created", state.Created.ToString("O", CultureInfo.InvariantCulture))
             .Member("ownerUser", state.OwnerUser)
             .Member("rootless", state.Rootless)
+            .Member("rootMount", state.RootMount)
             .Member("namespaces", state.Namespaces)
             .Member("annotations", state.Annotations)
             .BeginObject("cgroup")
@@ -83,6 +87,7 @@ internal static class StateDocument
             else if (json.Is("created"u8)) state = state with { Created = Time(json.Text("created")) };
             else if (json.Is("ownerUser"u8)) state = state with { OwnerUser = json.UInt32("ownerUser") ?? 0 };
             else if (json.Is("rootless"u8)) state = state with { Rootless = json.Flag("rootless") };
+            else if (json.Is("rootMount"u8)) state = state with { RootMount = json.Unsigned("rootMount") ?? 0 };
             else if (json.Is("namespaces"u8)) state = state with { Namespaces = json.Texts("namespaces") ?? [] };
             else if (json.Is("annotations"u8)) state = state with { Annotations = json.TextMap("annotations") };
             else if (json.Is("cgroup"u8)) state = state with { Cgroup = Cgroup(ref json) ?? state.Cgroup };

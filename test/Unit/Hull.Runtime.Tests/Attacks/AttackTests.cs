@@ -114,6 +114,39 @@ public sealed class AttackTests : IDisposable
         Assert.Contains("NoNewPrivs:\t1", result.Output);
     }
 
+    /// <summary>
+    /// A mount namespace that was made inside a chroot has the outer root: a further process must not land there.
+    /// </summary>
+    [Theory, InlineData(""), InlineData("--no-pivot")]
+    public void A_further_process_never_sees_the_root_outside_a_chroot(string option)
+    {
+        File.WriteAllText(_temporary["rootfs/marker"], "inside");
+        WriteBundle(spec => spec with { Process = spec.Process! with { Args = ["sleep", "100"] } });
+        var jail = Directory.CreateDirectory(_temporary["jail"]).FullName;
+        const string script = """
+            mount --rbind / "$1" || exit 90
+            chroot "$1" "$2" --root "$3" run $6 --detach --bundle "$4" "$5" < /dev/null > /dev/null 2>&1 || exit 91
+            chroot "$1" "$2" --root "$3" exec "$5" cat /marker
+            "$2" --root "$3" exec "$5" cat /marker
+            """;
+        var result = Command.Run("unshare",
+            ["-m", "--propagation", "private", "sh", "-c", script, "sh", jail, Repository.Executable("hull-runtime"), _temporary["state"], _temporary.Path, _id, option],
+            null, TimeSpan.FromSeconds(30));
+        Assert.Equal("insideinside", result.Ok().Output);
+    }
+
+    /// <summary>A program that confines itself, as daemons do, does not confine what is started beside it.</summary>
+    [Fact]
+    public void A_further_process_is_not_in_the_chroot_of_init()
+    {
+        Directory.CreateDirectory(_temporary["rootfs/tmp/empty"]);
+        File.Copy(_temporary["rootfs/bin/busybox"], _temporary["rootfs/tmp/empty/busybox"]);
+        File.CreateSymbolicLink(_temporary["rootfs/bin/chroot"], "busybox");
+        WriteBundle(spec => AsPowerful(spec) with { Process = AsPowerful(spec).Process! with { Args = ["chroot", "/tmp/empty", "/busybox", "sleep", "100"] } });
+        Run("run", "--detach", "--bundle", _temporary.Path, _id).Ok();
+        Assert.Equal("/", Run("exec", _id, "sh", "-c", "cat /proc/self/cwd/etc/none 2>/dev/null; readlink /proc/self/root").Ok().Trimmed);
+    }
+
     /// <summary>What this machine lets root have: more cannot be given to a container.</summary>
     private static List<string> Held
     {
