@@ -105,7 +105,7 @@ public sealed partial class ContainerRuntime
     {
         var bundle = Path.GetFullPath(create.Bundle);
         var (spec, content) = create.Spec is { } given
-            ? (given, JsonSerializer.SerializeToUtf8Bytes(given, RuntimeJson.Default.Spec))
+            ? (given, create.Document.IsEmpty ? JsonSerializer.SerializeToUtf8Bytes(given, RuntimeJson.Default.Spec) : create.Document.ToArray())
             : SpecReader.ReadBundle(bundle);
         SpecValidator.Validate(spec);
         if (spec.Process is null) throw HullException.Invalid("process is missing");

@@ -61,6 +61,12 @@ public sealed record CreateOptions : ProcessOptions
 
     public Spec? Spec { get; init; }
 
+    /// <summary>
+    /// What to keep as the container's configuration in place of <see cref="Spec"/> written out again: the JSON it was read
+    /// from, which must say the same about hooks, namespaces and seccomp. Writing JSON is dear where code is emulated.
+    /// </summary>
+    public ReadOnlyMemory<byte> Document { get; init; }
+
     /// <summary>Moves the root with MS_MOVE and chroot where pivot_root(2) cannot work, as on an initramfs. Weaker.</summary>
     public bool NoPivot { get; init; }
 }

@@ -19,6 +19,7 @@ public static class AgentProgram
             if (!GuestBoot.IsSecondStage) GuestBoot.EnterSecondStage();
             GuestBoot.MountKernelFileSystems();
             GuestBoot.LoadModules();
+            GuestNetwork.Prepare();
             using var control = AgentPort.Open("hull.ctl");
             using var data = AgentPort.Open("hull.io");
             new AgentServer(control, data).Run();

@@ -17,6 +17,9 @@ internal static class GuestBoot
 
     private const ulong Plain = MountFlags.MS_NOSUID | MountFlags.MS_NODEV | MountFlags.MS_NOEXEC;
 
+    /// <summary>For the containers' cgroups, which are below <c>/hull</c>.</summary>
+    private static ReadOnlySpan<byte> Controllers => "+cpu +memory +pids +io +cpuset"u8;
+
     public static bool IsSecondStage => Environment.GetEnvironmentVariable("HULL_AGENT_STAGE") == "2";
 
     /// <summary>
@@ -43,7 +46,9 @@ internal static class GuestBoot
         Mount("tmpfs", "/run", "tmpfs", MountFlags.MS_NOSUID | MountFlags.MS_NODEV, "mode=755");
         Mount("tmpfs", "/tmp", "tmpfs", MountFlags.MS_NOSUID | MountFlags.MS_NODEV, "mode=1777");
         Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", Plain, "nsdelegate");
-        WriteControl("/sys/fs/cgroup/cgroup.subtree_control", "+cpu +memory +pids +io +cpuset"u8);
+        WriteControl("/sys/fs/cgroup/cgroup.subtree_control", Controllers);
+        Directory.CreateDirectory("/sys/fs/cgroup/hull");
+        WriteControl("/sys/fs/cgroup/hull/cgroup.subtree_control", Controllers);
     }
 
     /// <summary>Loads the modules the initramfs lists, in the order of the list.</summary>

@@ -42,7 +42,7 @@ internal sealed class GuestContainers
         using var pipes = new ProcessPipes(spec.Process?.Terminal == true, request.Streams);
         var process = _runtime.Create(request.Id, new CreateOptions
         {
-            Bundle = bundle, Spec = WithMachineId(spec, bundle), Streams = pipes.Theirs, AcceptsTerminal = true,
+            Bundle = bundle, Spec = WithMachineId(spec, bundle), Document = request.Spec, Streams = pipes.Theirs, AcceptsTerminal = true,
         });
         var container = new GuestContainer(request, process);
         _containers[request.Id] = container;

@@ -1,39 +1,58 @@
 using System.Net;
 using System.Net.NetworkInformation;
+using System.Net.Sockets;
 using Hull.Agent.Protocol;
 using Hull.Core;
+using Hull.Linux;
+using Hull.Linux.Abi;
 using Hull.Linux.Netlink;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Agent.Guest;
 
 /// <summary>Gives the guest's network devices their names, addresses and routes, as the host decided them.</summary>
+/// <remarks>
+/// All that does not depend on the identity of a machine is done by <see cref="Prepare"/>, once for a template: bringing
+/// up a device in an emulated machine takes longer than everything that is left.
+/// </remarks>
 internal static class GuestNetwork
 {
+    private static List<LinkInfo> s_devices = [];
+
+    /// <summary>
+    /// Brings all devices up, without addresses of any kind: the link-local one that IPv6 makes from the MAC address
+    /// would be that of the template in each of its clones.
+    /// </summary>
+    public static void Prepare()
+    {
+        using var socket = new RouteSocket();
+        var batch = new RouteBatch();
+        s_devices = Devices(socket);
+        foreach (var device in s_devices)
+        {
+            MakeNoAddresses(device.Name);
+            batch.SetUp(device.Index);
+        }
+
+        batch.SetUp(socket.IndexOf("lo"));
+        socket.Execute(batch);
+        s_devices = Devices(socket);
+    }
+
     public static void Configure(NetworkSetup setup)
     {
         if (setup.Interfaces.Count == 0) return;
         using var socket = new RouteSocket();
-        // Interfaces in the order the kernel found them, which is that of their slots.
-        var devices = socket.Links().Where(link => link.Name != "lo").OrderBy(link => link.Index).ToList();
         var batch = new RouteBatch();
-        batch.SetUp(socket.IndexOf("lo"));
         var indexes = new Dictionary<string, int>();
         foreach (var wanted in setup.Interfaces)
         {
-            if (wanted.Device >= devices.Count) throw HullException.NotFound($"this machine has no network device {wanted.Device}");
-            var device = devices[(int)wanted.Device];
+            // A device that was plugged since is not known yet.
+            if (wanted.Device >= s_devices.Count) s_devices = Devices(socket);
+            if (wanted.Device >= s_devices.Count) throw HullException.NotFound($"this machine has no network device {wanted.Device}");
+            var device = s_devices[(int)wanted.Device];
             indexes[wanted.Name] = device.Index;
-            if (device.IsUp) batch.SetUp(device.Index, up: false);
-            batch.SetAddress(device.Index, PhysicalAddress.Parse(wanted.MacAddress.Replace(':', '-').ToUpperInvariant()));
-            if (device.Name != wanted.Name) batch.SetName(device.Index, wanted.Name);
-            if (wanted.Mtu > 0) batch.SetMtu(device.Index, (int)wanted.Mtu);
-            foreach (var address in wanted.Addresses)
-            {
-                var (ip, prefix) = ParseAddress(address);
-                batch.AddAddress(device.Index, ip, prefix);
-            }
-
-            batch.SetUp(device.Index);
+            Configure(batch, device, wanted);
         }
 
         foreach (var route in setup.Routes)
@@ -43,6 +62,66 @@ internal static class GuestNetwork
         }
 
         socket.Execute(batch);
+    }
+
+    private static void Configure(RouteBatch batch, LinkInfo device, InterfaceSetup wanted)
+    {
+        var mac = PhysicalAddress.Parse(wanted.MacAddress);
+        if (device.Name != wanted.Name)
+        {
+            // A device that is up keeps its name (until Linux 6.2).
+            batch.SetUp(device.Index, up: false);
+            batch.SetName(device.Index, wanted.Name);
+        }
+
+        batch.SetAddress(device.Index, mac);
+        if (wanted.Mtu > 0 && wanted.Mtu != device.Mtu) batch.SetMtu(device.Index, (int)wanted.Mtu);
+        if (device.Name != wanted.Name || !device.IsUp) batch.SetUp(device.Index);
+        var linkLocal = false;
+        foreach (var address in wanted.Addresses)
+        {
+            var (ip, prefix) = ParseAddress(address);
+            if (ip.AddressFamily == AddressFamily.InterNetworkV6 && !linkLocal)
+            {
+                batch.AddAddress(device.Index, LinkLocalOf(mac), 64);
+                linkLocal = true;
+            }
+
+            batch.AddAddress(device.Index, ip, prefix);
+        }
+    }
+
+    /// <summary>Interfaces in the order the kernel found them, which is that of their slots.</summary>
+    private static List<LinkInfo> Devices(RouteSocket socket)
+    {
+        var devices = new List<LinkInfo>();
+        foreach (var link in socket.Links())
+        {
+            if (link.Name != "lo") devices.Add(link);
+        }
+
+        devices.Sort(static (one, other) => one.Index.CompareTo(other.Index));
+        return devices;
+    }
+
+    /// <summary>Documentation/networking/ip-sysctl.rst, addr_gen_mode: 1 makes no link-local address.</summary>
+    private static void MakeNoAddresses(string device)
+    {
+        var result = FileCalls.OpenAt(Fcntl.AT_FDCWD, $"/proc/sys/net/ipv6/conf/{device}/addr_gen_mode", Fcntl.O_WRONLY);
+        // A kernel without IPv6 has nothing to be told.
+        if (result < 0) return;
+        using var file = new SafeFd((int)result);
+        Check.Result(FileCalls.Write(file.Value, "1"u8), $"keep {device} without addresses");
+    }
+
+    /// <summary>RFC 4291, appendix A: the EUI-64 of a MAC address, below fe80::/64.</summary>
+    private static IPAddress LinkLocalOf(PhysicalAddress mac)
+    {
+        var bytes = mac.GetAddressBytes();
+        return new IPAddress((ReadOnlySpan<byte>)
+        [
+            0xFE, 0x80, 0, 0, 0, 0, 0, 0, (byte)(bytes[0] ^ 2), bytes[1], bytes[2], 0xFF, 0xFE, bytes[3], bytes[4], bytes[5],
+        ]);
     }
 
     private static (IPAddress Address, int Prefix) ParseAddress(string text)

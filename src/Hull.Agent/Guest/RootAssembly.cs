@@ -10,7 +10,7 @@ namespace Hull.Agent.Guest;
 
 /// <summary>
 /// Puts the root of a container together: one erofs per layer, found on one disk by offset and made into partitions
-/// without a partition table, and an overlay over them that writes to an ext4 disk or to memory.
+/// without a partition table, and an overlay over them that writes to an ext4 disk or to memory. A single layer is the disk.
 /// </summary>
 internal sealed class RootAssembly
 {
@@ -23,7 +23,9 @@ internal sealed class RootAssembly
         var lowers = new List<string>();
         foreach (var extent in layout.Layers)
         {
-            var device = AddPartition(layout.LayersDisk, extent);
+            // What follows the file system on the disk is none of its concern.
+            var device = layout.Layers is [{ Offset: 0 }] && !_partitions.ContainsKey(layout.LayersDisk)
+                ? FindDisk(layout.LayersDisk) : AddPartition(layout.LayersDisk, extent);
             var target = $"{directory}/layer{lowers.Count}";
             Directory.CreateDirectory(target);
             Check.Result(MountCalls.Mount(device, target, "erofs", MountFlags.MS_RDONLY, null), $"mount layer {lowers.Count}");
@@ -55,19 +57,20 @@ internal sealed class RootAssembly
         return root;
     }
 
-    /// <summary>Device of the disk with that serial number.</summary>
+    /// <summary>Device of the disk with that serial number. Clones have the disks of their template, with other media.</summary>
     public string FindDisk(string serial)
     {
-        if (_disks.TryGetValue(serial, out var known)) return known;
+        if (!_disks.ContainsKey(serial)) FindDisks();
+        return _disks.TryGetValue(serial, out var known) ? known : throw HullException.NotFound($"this machine has no disk '{serial}'");
+    }
+
+    private void FindDisks()
+    {
         foreach (var directory in Directory.GetDirectories("/sys/block"))
         {
             var file = Path.Combine(directory, "serial");
-            // The guest asks the device each time, so a clone sees the serial numbers of its own disks.
-            if (!File.Exists(file) || File.ReadAllText(file).Trim() != serial) continue;
-            return _disks[serial] = "/dev/" + Path.GetFileName(directory);
+            if (File.Exists(file)) _disks[File.ReadAllText(file).Trim()] = "/dev/" + Path.GetFileName(directory);
         }
-
-        throw HullException.NotFound($"this machine has no disk '{serial}'");
     }
 
     private string AddPartition(string serial, DiskExtent extent)

@@ -22,7 +22,7 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
     public const int HotplugSlots = 6;
 
     /// <summary>Counts up when the layout below changes, so that older templates are not used.</summary>
-    public const int LayoutVersion = 2;
+    public const int LayoutVersion = 3;
 
     public static SandboxShape Default { get; } = new(256L << 20, 1);
 
@@ -37,7 +37,8 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
     internal VirtualMachineConfig ToConfig(string id, GuestImage guest, string accelerator, SandboxParts parts) => new()
     {
         Id = id,
-        CpuModel = CpuModel ?? (accelerator == "kvm" ? "host" : "max"),
+        // Emulated, these two cost at every system call and page fault; what they defend is the guest's kernel against its own programs.
+        CpuModel = CpuModel ?? (accelerator == "kvm" ? "host" : "max,-smap,-la57"),
         Processors = Processors,
         MaximumProcessors = Processors,
         MemoryBytes = MemoryBytes,

@@ -62,6 +62,7 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
                 LogPath: Path.Combine(home, "qemu.log"));
             await using (var sandbox = await SandboxMachine.BootAsync(hypervisor, guest, shape, options, memory).ConfigureAwait(false))
             {
+                await Rehearsal.PlayAsync(sandbox.Agent).ConfigureAwait(false);
                 await sandbox.Machine.PauseAsync().ConfigureAwait(false);
                 await sandbox.Machine.SaveStateAsync(statePath).ConfigureAwait(false);
                 await sandbox.Machine.QuitAsync(TimeSpan.FromSeconds(30)).ConfigureAwait(false);

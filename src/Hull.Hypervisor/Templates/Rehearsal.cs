@@ -1,0 +1,70 @@
+using Hull.Agent.Protocol;
+using Hull.Hypervisor.Agent;
+using Hull.Hypervisor.Sandboxes;
+
+namespace Hull.Hypervisor.Templates;
+
+/// <summary>
+/// Has a template do once what each of its clones is to do: make a container, start it and take it away. What only the
+/// first time costs, such as pages, caches and lookups that are made when they are needed, is then part of the template.
+/// Nothing of a user's is in it: the container is empty, and its program cannot be executed.
+/// </summary>
+internal static class Rehearsal
+{
+    private const string Container = "rehearsal";
+
+    public static async Task PlayAsync(AgentClient agent)
+    {
+        await agent.ReleaseAsync(new ReleaseRequest(new byte[64], TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000,
+            "template", new string('0', 32), NetworkSetup.None)).ConfigureAwait(false);
+        await using var output = agent.OpenStream();
+        await using var error = agent.OpenStream();
+        await agent.CreateContainerAsync(new CreateContainerRequest(Container, s_spec, new RootLayout(SandboxShape.LayersDisk, [], ""), [],
+            [
+                new InjectedFile($"/run/containers/{Container}/files/0", "rehearsed"u8.ToArray(), 0x1A4, ReadOnly: false),
+                // A script whose interpreter is not there: all is done but the last step of execve(2).
+                new InjectedFile($"/run/containers/{Container}/rootfs/rehearsal", "#!/nothing\n"u8.ToArray(), 0x1ED, ReadOnly: false),
+            ],
+            new StreamIds(0, output.Id, error.Id), 0, 0)).ConfigureAwait(false);
+        try
+        {
+            await agent.StartContainerAsync(Container).ConfigureAwait(false);
+        }
+        catch (HullException cause) when (cause.Kind == ErrorKind.CommandNotFound)
+        {
+            // As it must be.
+        }
+
+        await agent.WaitForExitAsync(new ProcessTarget(Container, "")).ConfigureAwait(false);
+        await agent.DeleteContainerAsync(Container).ConfigureAwait(false);
+    }
+
+    /// <summary>The members an engine's spec has, so that all their code has run.</summary>
+    private static readonly byte[] s_spec = """
+        {
+          "ociVersion": "1.2.0",
+          "process": {
+            "user": { "uid": 0, "gid": 0, "additionalGids": [0] }, "args": ["/rehearsal"], "env": ["PATH=/bin", "HOME=/"], "cwd": "/",
+            "capabilities": { "bounding": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"] },
+            "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024 }], "noNewPrivileges": true, "oomScoreAdj": 0
+          },
+          "root": { "path": "rootfs", "readonly": false },
+          "hostname": "template",
+          "mounts": [
+            { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },
+            { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"] },
+            { "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"] },
+            { "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"] },
+            { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"] },
+            { "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"] },
+            { "destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=67108864"] },
+            { "destination": "/etc/hosts", "type": "bind", "source": "/run/containers/rehearsal/files/0", "options": ["rbind", "rprivate"] }
+          ],
+          "linux": {
+            "cgroupsPath": "/hull/rehearsal", "rootfsPropagation": "rprivate", "resources": { "pids": { "limit": 100 } },
+            "namespaces": [{ "type": "mount" }, { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "cgroup" }],
+            "maskedPaths": ["/proc/kcore", "/proc/acpi"], "readonlyPaths": ["/proc/sys"]
+          }
+        }
+        """u8.ToArray();
+}
