@@ -16,6 +16,9 @@ public sealed record BootstrapRecipe(
     /// <summary>Shell lines run after the packages are installed; <c>$1</c> is the root directory.</summary>
     public IReadOnlyList<string> Hooks { get; init; } = [];
 
+    /// <summary>Programs of Hull's own (in <c>Programs</c> beside this file) that go to <c>/usr/local/bin</c>.</summary>
+    public IReadOnlyList<string> Programs { get; init; } = [];
+
     /// <summary>The one recipe that is not a Debian system.</summary>
     public bool IsBusybox { get; init; }
 
@@ -68,16 +71,20 @@ public sealed record BootstrapRecipe(
                 ExposedPorts = Set("80/tcp"),
                 StopSignal = "SIGQUIT",
             },
-                "ln -sf /dev/stdout \"$1\"/var/log/nginx/access.log", "ln -sf /dev/stderr \"$1\"/var/log/nginx/error.log"),
-            "redis" => On(["redis-server"], Shell("redis-server", "--protected-mode", "no", "--save", "", "--dir", "/data") with
+                "ln -sf /dev/stdout \"$1\"/var/log/nginx/access.log", "ln -sf /dev/stderr \"$1\"/var/log/nginx/error.log",
+                // The places that people mount their pages and servers to.
+                "rm \"$1\"/etc/nginx/sites-enabled/default",
+                "echo 'server { listen 80 default_server; listen [::]:80 default_server; root /usr/share/nginx/html; }' > \"$1\"/etc/nginx/conf.d/default.conf"),
+            "redis" => On(["redis-server"], Shell("redis-server") with
             {
+                Entrypoint = ["redis-start"],
                 ExposedPorts = Set("6379/tcp"),
                 Volumes = Set("/data"),
                 WorkingDir = "/data",
                 User = "redis",
             },
-                "mkdir \"$1\"/data", "chroot \"$1\" chown redis:redis /data"),
-            "postgres" => On(["postgresql"], PostgresConfig(), PostgresHooks()),
+                "mkdir \"$1\"/data", "chroot \"$1\" chown redis:redis /data") with { Programs = ["redis-start"] },
+            "postgres" => On(["postgresql"], PostgresConfig(), PostgresHooks()) with { Programs = ["postgres-start"] },
             _ => null,
         };
     }
@@ -89,7 +96,7 @@ public sealed record BootstrapRecipe(
     {
         Env = ["PATH=/usr/lib/postgresql/current/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8"],
         Entrypoint = ["postgres-start"],
-        Cmd = ["postgres", "-c", "listen_addresses=*", "-c", "unix_socket_directories=/var/run/postgresql"],
+        Cmd = ["postgres"],
         ExposedPorts = Set("5432/tcp"),
         Volumes = Set("/var/lib/postgresql/data"),
         User = "postgres",
@@ -102,32 +109,8 @@ public sealed record BootstrapRecipe(
         "ln -s \"$(ls \"$1\"/usr/lib/postgresql)\" \"$1\"/usr/lib/postgresql/current",
         "rm -rf \"$1\"/var/lib/postgresql/*/main \"$1\"/etc/postgresql/*/main",
         "install -d -m 700 \"$1\"/var/lib/postgresql/data; chroot \"$1\" chown -R postgres:postgres /var/lib/postgresql",
-        "install -d -m 2775 \"$1\"/var/run/postgresql; chroot \"$1\" chown postgres:postgres /var/run/postgresql",
-        "printf '%s\\n' " + string.Join(' ', PostgresStart.Select(line => $"'{line.Replace("'", "'\\''")}'"))
-            + " > \"$1\"/usr/local/bin/postgres-start; chmod 755 \"$1\"/usr/local/bin/postgres-start",
-    ];
-
-    /// <summary>Makes the cluster at the first start: the superuser's name, password and database come from the environment.</summary>
-    private static readonly string[] PostgresStart =
-    [
-        "#!/bin/sh",
-        "set -e",
-        "if [ \"$1\" = postgres ] && [ ! -s \"$PGDATA/PG_VERSION\" ]; then",
-        "    if [ -z \"$POSTGRES_PASSWORD\" ] && [ \"$POSTGRES_HOST_AUTH_METHOD\" != trust ]; then",
-        "        echo \"postgres-start: set POSTGRES_PASSWORD, or POSTGRES_HOST_AUTH_METHOD=trust\" >&2; exit 1",
-        "    fi",
-        "    secret=$(mktemp); printf %s \"$POSTGRES_PASSWORD\" > \"$secret\"",
-        "    if [ -n \"$POSTGRES_PASSWORD\" ]; then set -- --pwfile=\"$secret\" -- \"$@\"; else set -- -- \"$@\"; fi",
-        "    pwfile=; [ \"$1\" = -- ] || { pwfile=$1; shift; }; shift",
-        "    initdb -D \"$PGDATA\" -U \"${POSTGRES_USER:-postgres}\" -A trust $pwfile",
-        "    rm -f \"$secret\"",
-        "    echo \"host all all all ${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}\" >> \"$PGDATA/pg_hba.conf\"",
-        "    name=${POSTGRES_DB:-${POSTGRES_USER:-postgres}}",
-        "    if [ \"$name\" != postgres ]; then",
-        "        echo \"CREATE DATABASE \\\"$name\\\"\" | postgres --single -D \"$PGDATA\" postgres > /dev/null",
-        "    fi",
-        "fi",
-        "exec \"$@\"",
+        "install -d -m 2775 \"$1\"/run/postgresql; chroot \"$1\" chown postgres:postgres /run/postgresql",
+        "mkdir \"$1\"/docker-entrypoint-initdb.d",
     ];
 
     private static Dictionary<string, Empty> Set(string key) => new() { [key] = Empty.Value };

@@ -45,7 +45,7 @@ public sealed class ImageBootstrap(ContentStore store, string work, Action<strin
 
     private async Task<Descriptor> BaseAsync(BootstrapRecipe recipe, Lease lease, CancellationToken cancellation)
     {
-        var (packages, epoch, tar) = await InstallAsync(recipe, cancellation).ConfigureAwait(false);
+        var (packages, epoch, tar) = await InstallAsync(recipe, null, cancellation).ConfigureAwait(false);
         try
         {
             _progress("writing the layer");
@@ -69,34 +69,44 @@ public sealed class ImageBootstrap(ContentStore store, string work, Action<strin
             below = store.ReadDocument(made).Manifest!;
         }
 
-        var (packages, epoch, tar) = await InstallAsync(recipe, cancellation).ConfigureAwait(false);
-        var lower = tar + ".lower";
+        var lower = TemporaryTar();
         try
         {
-            _progress("writing the layer");
-            await using var upper = File.OpenRead(tar);
             await using var scratch = new FileStream(lower, FileMode.Create, FileAccess.ReadWrite);
             await using (var gzip = new GZipStream(store.OpenRead(below.Layers[0].Digest), CompressionMode.Decompress))
                 await gzip.CopyToAsync(scratch, cancellation).ConfigureAwait(false);
-            scratch.Position = 0;
-            var layer = LayerStaging.Write(store, lease, output => LayerDifference.Write(scratch, upper, output));
-            return Put(recipe, below, layer, packages, epoch, lease);
+            await scratch.FlushAsync(cancellation).ConfigureAwait(false);
+            var (packages, epoch, tar) = await InstallAsync(recipe, lower, cancellation).ConfigureAwait(false);
+            try
+            {
+                _progress("writing the layer");
+                await using var upper = File.OpenRead(tar);
+                scratch.Position = 0;
+                var layer = LayerStaging.Write(store, lease, output => LayerDifference.Write(scratch, upper, output));
+                return Put(recipe, below, layer, packages, epoch, lease);
+            }
+            finally
+            {
+                File.Delete(tar);
+            }
         }
         finally
         {
-            File.Delete(tar);
             File.Delete(lower);
         }
     }
 
-    private async Task<(IReadOnlyList<string> Packages, DateTimeOffset Epoch, string Tar)> InstallAsync(BootstrapRecipe recipe, CancellationToken cancellation)
+    private string TemporaryTar() => Path.Combine(work, "root-" + RandomId.Short(RandomId.New()) + ".tar");
+
+    private async Task<(IReadOnlyList<string> Packages, DateTimeOffset Epoch, string Tar)> InstallAsync(
+        BootstrapRecipe recipe, string? below, CancellationToken cancellation)
     {
         var suite = recipe.Suite ?? recipe.Base?.Suite ?? HostRelease.Codename();
         var epoch = await DebianRoot.EpochAsync(suite, work, cancellation).ConfigureAwait(false);
-        var tar = Path.Combine(work, "root-" + RandomId.Short(RandomId.New()) + ".tar");
+        var tar = TemporaryTar();
         try
         {
-            var packages = await new DebianRoot(work, _progress).BuildAsync(suite, recipe.Packages, recipe.Slim, recipe.Hooks, epoch, tar, cancellation).ConfigureAwait(false);
+            var packages = await new DebianRoot(work, _progress).BuildAsync(suite, recipe, below, epoch, tar, cancellation).ConfigureAwait(false);
             return (packages, epoch, tar);
         }
         catch
