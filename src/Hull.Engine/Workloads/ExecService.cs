@@ -41,7 +41,7 @@ internal sealed class ExecService(WorkloadService workloads, TimeProvider clock)
                 Arguments = config.Command,
                 Environment = Environment(target, config),
                 WorkingDirectory = config.WorkingDirectory is { Length: > 0 } directory ? directory : target.Record.Process.WorkingDirectory,
-                User = config.User ?? "",
+                User = config.User is { Length: > 0 } user ? user : target.Record.Process.User,
                 Privileged = config.Privileged,
                 Stdio = new StdioSpec(config.Terminal, !request.Detach && config.Attach.HasFlag(StreamSelection.Input), true)
                 {
