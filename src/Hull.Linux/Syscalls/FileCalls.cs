@@ -164,6 +164,13 @@ public static unsafe class FileCalls
 
     public static nint SendFile(int to, int from, long count) => Kernel.Call(SYS_sendfile, to, from, 0, (nint)count);
 
+    /// <summary>sendfile(2) from a place in the file, which it moves on; the file's own position stays.</summary>
+    public static nint SendFile(int to, int from, ref long offset, long count)
+    {
+        // SAFETY: loff_t is 64 bits wide and pinned for the call.
+        fixed (long* o = &offset) return Kernel.Call(SYS_sendfile, to, from, (nint)o, (nint)count);
+    }
+
     public static nint CopyFileRange(int from, int to, long count) =>
         Kernel.Call(SYS_copy_file_range, from, 0, to, 0, (nint)count, 0);
 }

@@ -5,17 +5,18 @@ using System.Text;
 namespace Hull.Registry.Http;
 
 /// <summary>Serves the requests of one connection, one after the other.</summary>
-internal sealed class HttpConnection(Socket socket, Stream stream, bool isTls, HttpHandler handler, HttpLimits limits, TimeProvider clock)
+internal sealed class HttpConnection(Socket socket, Stream stream, bool isTls, HttpHandler handler, BlobSender blobs, HttpLimits limits, TimeProvider clock)
 {
     /// <summary>An unread rest of a body up to here is read away; a longer one costs the connection.</summary>
     private const int MaximumDrain = 256 << 10;
 
-    private const int CopyBuffer = 128 << 10;
-
     private long _deadline = clock.GetTimestamp() + limits.Ticks(limits.IdleTimeout, clock);
 
-    /// <summary>Whether nothing has moved for too long.</summary>
-    public bool IsOverdue => clock.GetTimestamp() > Volatile.Read(ref _deadline);
+    /// <summary>When the file that is being sent must have arrived.</summary>
+    private long _latest = long.MaxValue;
+
+    /// <summary>Whether nothing has moved for too long, or too little for too long.</summary>
+    public bool IsOverdue => clock.GetTimestamp() is var now && (now > Volatile.Read(ref _deadline) || now > Volatile.Read(ref _latest));
 
     /// <summary>Breaks whatever the connection waits for.</summary>
     public void Abort() => socket.Dispose();
@@ -131,9 +132,9 @@ internal sealed class HttpConnection(Socket socket, Stream stream, bool isTls, H
         }
         else if (response.File is { } file)
         {
-            // Time for the file at the slowest rate a client may have.
-            Volatile.Write(ref _deadline, clock.GetTimestamp() + limits.Ticks(limits.IdleTimeout + TimeSpan.FromSeconds(file.Count / limits.SlowestRate), clock));
-            await SendFileAsync(head, file, cancellation).ConfigureAwait(false);
+            Volatile.Write(ref _latest, clock.GetTimestamp() + limits.Ticks(limits.IdleTimeout + TimeSpan.FromSeconds(file.Count / limits.SlowestRate), clock));
+            await blobs.SendAsync(stream, isTls ? null : socket, head, file, Touch, cancellation).ConfigureAwait(false);
+            Volatile.Write(ref _latest, long.MaxValue);
         }
         else if (response.Feed is { } feed)
         {
@@ -146,34 +147,6 @@ internal sealed class HttpConnection(Socket socket, Stream stream, bool isTls, H
         }
 
         await stream.FlushAsync(cancellation).ConfigureAwait(false);
-    }
-
-    private async Task SendFileAsync(ReadOnlyMemory<byte> head, FileBody file, CancellationToken cancellation)
-    {
-        if (!isTls && file.Offset == 0 && file.Count == RandomAccess.GetLength(file.Handle))
-        {
-            // sendfile(2): the bytes go from the page cache to the socket without passing through here. The path is that of
-            // the open descriptor, so that a blob removed meanwhile is sent all the same.
-            await socket.SendFileAsync($"/proc/self/fd/{file.Handle.DangerousGetHandle()}", head, default, TransmitFileOptions.UseDefaultWorkerThread, cancellation).ConfigureAwait(false);
-            return;
-        }
-
-        await stream.WriteAsync(head, cancellation).ConfigureAwait(false);
-        var buffer = System.Buffers.ArrayPool<byte>.Shared.Rent(CopyBuffer);
-        try
-        {
-            for (var (position, left) = (file.Offset, file.Count); left > 0;)
-            {
-                var count = RandomAccess.Read(file.Handle, buffer.AsSpan(0, (int)Math.Min(buffer.Length, left)), position);
-                if (count == 0) throw new IOException("a stored blob is shorter than it was");
-                await stream.WriteAsync(buffer.AsMemory(0, count), cancellation).ConfigureAwait(false);
-                (position, left) = (position + count, left - count);
-            }
-        }
-        finally
-        {
-            System.Buffers.ArrayPool<byte>.Shared.Return(buffer);
-        }
     }
 
     private static ReadOnlyMemory<byte> Head(HttpResponse response, bool keepAlive)

@@ -20,12 +20,15 @@ public sealed record HttpLimits
     /// <summary>Bytes per second below which a client that downloads is given up.</summary>
     public long SlowestRate { get; init; } = 16 << 10;
 
+    /// <summary>Threads that send large files at once; further files are sent without one.</summary>
+    public int SenderThreads { get; init; } = Math.Clamp(4 * Environment.ProcessorCount, 8, 64);
+
     internal long Ticks(TimeSpan time, TimeProvider clock) => (long)(time.TotalSeconds * clock.TimestampFrequency);
 }
 
 /// <summary>
 /// A small HTTP/1.1 server made for moving blobs: bodies go from the socket straight into the caller's large buffer,
-/// files leave by sendfile(2), and an idle connection costs one buffer.
+/// files leave by sendfile(2) (<see cref="BlobSender"/>), and an idle connection costs one buffer.
 /// </summary>
 public sealed class HttpServer : IDisposable
 {
@@ -39,12 +42,14 @@ public sealed class HttpServer : IDisposable
     private readonly TimeProvider _clock;
     private readonly ConcurrentDictionary<HttpConnection, byte> _connections = new();
     private readonly SemaphoreSlim _slots;
+    private readonly BlobSender _blobs;
 
     /// <summary>Binds at once; <see cref="RunAsync"/> serves.</summary>
     public HttpServer(IPEndPoint address, HttpHandler handler, HttpLimits limits, SslServerAuthenticationOptions? tls, Action<string> log, TimeProvider clock)
     {
         (_handler, _limits, _tls, _log, _clock) = (handler, limits, tls, log, clock);
         _slots = new SemaphoreSlim(limits.MaximumConnections);
+        _blobs = new BlobSender(limits.SenderThreads);
         _listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         if (address.AddressFamily == AddressFamily.InterNetworkV6) _listener.DualMode = address.Address.Equals(IPAddress.IPv6Any);
         _listener.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
@@ -104,7 +109,7 @@ public sealed class HttpServer : IDisposable
             socket.NoDelay = true;
             await using Stream network = new NetworkStream(socket, ownsSocket: true);
             await using var stream = _tls is null ? network : new SslStream(network, leaveInnerStreamOpen: true);
-            connection = new HttpConnection(socket, stream, _tls is not null, _handler, _limits, _clock);
+            connection = new HttpConnection(socket, stream, _tls is not null, _handler, _blobs, _limits, _clock);
             _connections[connection] = 0;
             if (stream is SslStream ssl) await ssl.AuthenticateAsServerAsync(_tls!, cancellation).ConfigureAwait(false);
             await connection.RunAsync(cancellation).ConfigureAwait(false);

@@ -107,6 +107,73 @@ public sealed class HttpServerTests
     public async Task AHeaderWithManyFieldsIsRefused() =>
         Assert.StartsWith("HTTP/1.1 431", await ExchangeAsync("GET / HTTP/1.1\r\nHost: x\r\n" + string.Concat(Enumerable.Repeat("X: y\r\n", 200)) + "\r\n", half: true));
 
+    /// <summary>Serves a file of <paramref name="size"/> bytes and hands the client's socket, past the head, to the test.</summary>
+    private static async Task WithFileAsync(int size, HttpLimits limits, Func<Socket, byte[], Task> test)
+    {
+        var content = new byte[size];
+        new Random(3).NextBytes(content);
+        var path = Path.GetTempFileName();
+        await File.WriteAllBytesAsync(path, content);
+        using var stop = new CancellationTokenSource();
+        using var server = new HttpServer(new IPEndPoint(IPAddress.Loopback, 0), Serve, limits, null, _ => { }, TimeProvider.System);
+        var serving = server.RunAsync(stop.Token);
+        using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await client.ConnectAsync(server.Address);
+        await client.SendAsync("GET /f HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray());
+        try
+        {
+            await test(client, content);
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await serving.WaitAsync(TimeSpan.FromSeconds(20));
+            File.Delete(path);
+        }
+
+        // A part of the file, so that the place to begin at is tested too.
+        Task<HttpResponse> Serve(HttpRequest request, CancellationToken cancellation) =>
+            Task.FromResult(new HttpResponse(200) { File = new FileBody(File.OpenHandle(path), 1, size - 1) });
+    }
+
+    private static async Task<byte[]> ReadBodyAsync(Socket client, int length)
+    {
+        var answer = new byte[length + 4096];
+        var filled = 0;
+        while (true)
+        {
+            filled += await client.ReceiveAsync(answer.AsMemory(filled));
+            var head = answer.AsSpan(0, filled).IndexOf("\r\n\r\n"u8) + 4;
+            if (head >= 4 && filled - head == length) return answer[head..filled];
+        }
+    }
+
+    [Theory]
+    [InlineData(2, 8)]
+    [InlineData(40_000, 8)]
+    [InlineData(900_000, 8)]
+    [InlineData(50_000_000, 8)]
+    [InlineData(50_000_000, 0)]
+    public Task FilesOfAnySizeArriveWhole(int size, int threads) =>
+        WithFileAsync(size, new HttpLimits { SenderThreads = threads }, async (client, content) =>
+        {
+            Assert.True((await ReadBodyAsync(client, size - 1)).AsSpan().SequenceEqual(content.AsSpan(1)));
+            await client.SendAsync("GET /f HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray());
+            Assert.True((await ReadBodyAsync(client, size - 1)).AsSpan().SequenceEqual(content.AsSpan(1)));
+        });
+
+    [Fact]
+    public Task ASlowClientGetsItsFileWholeWithoutAThread() =>
+        WithFileAsync(30_000_000, new HttpLimits(), async (client, content) =>
+        {
+            // Longer than the server waits for a slow one in a thread.
+            await Task.Delay(1500);
+            Assert.True((await ReadBodyAsync(client, 29_999_999)).AsSpan().SequenceEqual(content.AsSpan(1)));
+        });
+
+    [Fact]
+    public Task AClientThatTakesNothingIsLeftWhenTheServerStops() => WithFileAsync(30_000_000, new HttpLimits(), (_, _) => Task.Delay(50));
+
     [Fact]
     public void RandomHeadsAreReadOrRefused()
     {
