@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Pull and unpack against podman, docker and skopeo with umoci, on the same local registry in the same run, and the registry
-# itself against docker-registry. HULL_BENCH_MB (1024) is the size of the 10-layer image, HULL_BENCH_FILES (100000) the number
-# of small files, HULL_BENCH_ROUNDS (3) the rounds, HULL_BENCH_BLOB_MB (512) the blob of the registries. Needs root.
+# Pull and unpack against podman, docker and skopeo with umoci, on the same local registry in the same run.
+# HULL_BENCH_MB (1024) is the size of the 10-layer image, HULL_BENCH_FILES (100000) the number of small files,
+# HULL_BENCH_ROUNDS (3) the rounds. Needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-size=${HULL_BENCH_MB:-1024} files=${HULL_BENCH_FILES:-100000} rounds=${HULL_BENCH_ROUNDS:-3} blob=${HULL_BENCH_BLOB_MB:-512}
+size=${HULL_BENCH_MB:-1024} files=${HULL_BENCH_FILES:-100000} rounds=${HULL_BENCH_ROUNDS:-3}
 work=$(mktemp -d /var/tmp/hull-bench-images.XXXXXX)
 pids=()
 # Removes a store whose layers are mounted.
@@ -53,21 +53,11 @@ open(root + "/oci-layout", "w").write('{"imageLayoutVersion":"1.0.0"}')
 json.dump({"schemaVersion": 2, "manifests": [image("big", big), image("other", other), image("small", small)]}, open(root + "/index.json", "w"))
 PYTHON
 
-# A registry, its address in REPLY once it listens, its process in $pid.
-start() {
-    local log=$work/$1.log; shift
-    "$@" > "$log" 2>&1 &
-    pid=$!; pids+=("$pid")
-    for _ in $(seq 100); do
-        REPLY=$(grep -oE '127\.0\.0\.1:[0-9]+' "$log" | tail -n 1 || true)
-        if [ -n "$REPLY" ] && curl -s "http://$REPLY/v2/" > /dev/null; then return; fi
-        sleep 0.1
-    done
-    cat "$log" >&2; return 1
-}
-printf 'version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: %s\nhttp:\n  addr: 127.0.0.1:0\n' "$work/peer" > "$work/peer.yml"
-start hull out/bin/hull-registry --root "$work/registry" --listen 127.0.0.1:0; own=$REPLY own_pid=$pid
-start peer docker-registry serve "$work/peer.yml"; peer=$REPLY peer_pid=$pid
+out/bin/hull-registry --root "$work/registry" --listen 127.0.0.1:0 > "$work/registry.log" 2>&1 &
+pids+=($!)
+own=
+for _ in $(seq 100); do own=$(grep -oE '127\.0\.0\.1:[0-9]+' "$work/registry.log" || true); [ -z "$own" ] || break; sleep 0.1; done
+[ -n "$own" ] || { cat "$work/registry.log" >&2; exit 1; }
 
 for tag in big other small; do
     skopeo copy -q --dest-tls-verify=false "oci:$work/layout:$tag" "docker://$own/bench:$tag"
@@ -126,30 +116,3 @@ out/bin/hull pull --root "$work/hull" -q "$own/bench:big" > /dev/null
 before=$(du -sm "$work/hull" | cut -f1)
 measure true out/bin/hull pull --root "$work/hull" -q "$own/bench:other"
 line "hull pull of a tenth layer more"; echo "   $(( $(du -sm "$work/hull" | cut -f1) - before )) MiB more on disk"
-
-# Registries: one blob pushed and pulled by the same client; peak memory is the server's own.
-head -c "${blob}M" /dev/urandom > "$work/blob"
-digest=sha256:$(sha256sum "$work/blob" | cut -d' ' -f1)
-push() {
-    local location
-    location=$(curl -sf -X POST -D - -o /dev/null "http://$1/v2/$2/blobs/uploads/" | tr -d '\r' | awk 'tolower($1) == "location:" { print $2 }')
-    case "$location" in http*) ;; *) location="http://$1$location" ;; esac
-    case "$location" in *\?*) location="$location&digest=$digest" ;; *) location="$location?digest=$digest" ;; esac
-    curl -sf -X PUT -H 'Content-Type: application/octet-stream' -H 'Expect:' -T "$work/blob" "$location"
-}
-export -f push; export digest
-for registry in "hull $own $own_pid" "docker-registry $peer $peer_pid"; do
-    read -r name address process <<< "$registry"
-    pushed=999999 pulled=999999
-    for i in $(seq "$rounds"); do
-        start=$(date +%s.%N); push "$address" "push$i"; end=$(date +%s.%N)
-        pushed=$(awk -v a="$pushed" -v s="$start" -v e="$end" 'BEGIN { t = e - s; print (t < a ? t : a) }')
-        start=$(date +%s.%N); curl -sf -o /dev/null "http://$address/v2/push$i/blobs/$digest"; end=$(date +%s.%N)
-        pulled=$(awk -v a="$pulled" -v s="$start" -v e="$end" 'BEGIN { t = e - s; print (t < a ? t : a) }')
-    done
-    peak=$(awk '/^VmHWM/ { print $2 / 1024 }' "/proc/$process/status")
-    printf '%-16s push %7.0f MB/s   pull %7.0f MB/s   peak %5.1f MiB\n' "$name" "$(awk -v b="$blob" -v t="$pushed" 'BEGIN { print b * 1.048576 / t }')" \
-        "$(awk -v b="$blob" -v t="$pulled" 'BEGIN { print b * 1.048576 / t }')" "$peak"
-    [ "$name" != hull ] || { push_hull=$pushed pull_hull=$pulled peak_hull=$peak; }
-done
-echo "registry hull/docker-registry: push throughput $(ratio "$pushed" "$push_hull"), pull throughput $(ratio "$pulled" "$pull_hull"), memory $(ratio "$peak_hull" "$peak")"
