@@ -130,6 +130,7 @@ public sealed class IngestWriter : IDisposable
             _file.Flush(flushToDisk: true);
             File.SetUnixFileMode(_file.SafeFileHandle, UnixFileMode.UserRead | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
             File.Move(_path, target, overwrite: true);
+            AtomicFile.SyncDirectory(Path.GetDirectoryName(target)!);
         }
 
         _finished = true;

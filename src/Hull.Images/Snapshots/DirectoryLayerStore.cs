@@ -27,8 +27,10 @@ internal sealed class DirectoryLayerStore(SnapshotCatalog catalog) : ILayerStore
             {
                 DiffId = diffId, Size = sink.Size, Entries = entries, RootIsOpaque = sink.RootIsOpaque, Implied = sink.Implied,
             };
-            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord, durable: false);
+            AtomicFile.SyncTree(temporary);
+            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord);
             Directory.Move(temporary, DirectoryPath(diffId));
+            AtomicFile.SyncDirectory(Path.GetDirectoryName(DirectoryPath(diffId))!);
             return record;
         }
         catch

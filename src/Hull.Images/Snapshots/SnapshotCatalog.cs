@@ -52,7 +52,7 @@ internal sealed class SnapshotCatalog
     }
 
     public void AddCommitted(SnapshotRecord record) =>
-        AtomicFile.WriteJson(CommittedPath(ChainId.Parse(record.Key)), record, SnapshotJson.Default.SnapshotRecord, durable: false);
+        AtomicFile.WriteJson(CommittedPath(ChainId.Parse(record.Key)), record, SnapshotJson.Default.SnapshotRecord);
 
     public void RemoveCommitted(ChainId chain) => AtomicFile.Delete(CommittedPath(chain));
 

@@ -90,6 +90,20 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Makes the names in a directory durable: fsync(2) of a file does not include the name it was given.</summary>
+    public static void SyncDirectory(string path)
+    {
+        using var directory = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY), $"open {path}");
+        Check.Result(FileCalls.Fsync(directory.Value), $"flush {path}");
+    }
+
+    /// <summary>Makes a whole tree durable by one syncfs(2) of its file system, which is cheaper than a call per file.</summary>
+    public static void SyncTree(string path)
+    {
+        using var directory = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY), $"open {path}");
+        Check.Result(FileCalls.SyncFs(directory.Value), $"flush the file system of {path}");
+    }
+
     /// <summary>Removes a file durably; one that is not there is no error.</summary>
     public static void Delete(string path)
     {

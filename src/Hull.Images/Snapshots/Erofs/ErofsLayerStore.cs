@@ -29,9 +29,11 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
         var temporary = TemporaryPath();
         try
         {
-            var record = WriteImage(temporary, diffId, tar, limits, cancellation);
-            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord, durable: false);
+            // The image exists under its name only once it is on the disk whole: what has the name is trusted from then on.
+            var record = WriteImage(temporary, diffId, tar, limits, durable: true, cancellation);
+            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord);
             System.IO.File.Move(temporary, ImagePath(diffId), overwrite: true);
+            AtomicFile.SyncDirectory(Path.GetDirectoryName(ImagePath(diffId))!);
             return record;
         }
         catch
@@ -46,7 +48,7 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
         var temporary = TemporaryPath();
         try
         {
-            WriteImage(temporary, diffId, tar, limits, cancellation);
+            WriteImage(temporary, diffId, tar, limits, durable: false, cancellation);
             return FileComparison.FirstDifference(ImagePath(diffId), temporary);
         }
         finally
@@ -88,7 +90,7 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
         foreach (var path in Directory.EnumerateDirectories(directory)) Unmount(path);
     }
 
-    private static LayerRecord WriteImage(string path, Digest diffId, Stream tar, UnpackLimits limits, CancellationToken cancellation)
+    private static LayerRecord WriteImage(string path, Digest diffId, Stream tar, UnpackLimits limits, bool durable, CancellationToken cancellation)
     {
         using var file = System.IO.File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite);
         var writer = new ErofsWriter(file, limits);
@@ -96,6 +98,7 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
         if (actual != diffId) throw HullException.Corrupted($"layer unpacks to {actual}, the image says {diffId}");
         writer.Finish(diffId);
         System.IO.File.SetUnixFileMode(file, UnixFileMode.UserRead);
+        if (durable) RandomAccess.FlushToDisk(file);
         return new LayerRecord
         {
             DiffId = diffId,
