@@ -1,6 +1,7 @@
 using System.Text;
 using Hull.Core;
 using Hull.Images.Archive;
+using Hull.Images.Distribution;
 using Hull.Images.Snapshots.Erofs;
 using Hull.Oci.Image;
 using Hull.Testing;
@@ -74,6 +75,45 @@ public class ImageFuzzTests
             var reference = ImageReference.Parse(Encoding.UTF8.GetString(bytes));
             Assert.Equal(reference, ImageReference.Parse(reference.Canonical));
             Assert.Equal(reference, ImageReference.Parse(reference.Familiar));
+        });
+    }
+
+    [Fact]
+    public void Damaged_challenges_are_read_within_bounds()
+    {
+        var corpus = ((string[])
+        [
+            "Bearer realm=\"https://auth.example/token\",service=\"registry.example\",scope=\"repository:a/b:pull,push\"",
+            "Negotiate, Basic realm=\"a \\\"quoted\\\" one\", charset=\"UTF-8\"", "Digest qop=\"auth, auth-int\", nonce=abc==, Bearer realm=x",
+        ]).Select(Encoding.UTF8.GetBytes).ToList();
+        Fuzz(corpus, 60_000, bytes =>
+        {
+            foreach (var challenge in AuthChallenge.Parse(Encoding.UTF8.GetString(bytes)))
+            {
+                Assert.NotEmpty(challenge.Scheme);
+                Assert.InRange(challenge.Parameters.Count, 0, 32);
+            }
+        });
+    }
+
+    [Fact]
+    public void Damaged_login_and_registry_files_are_read_or_refused()
+    {
+        using var directory = new TemporaryDirectory("images-fuzz");
+        List<byte[]> settings =
+        [
+            """{"registries":{"docker.io":{"mirrors":["https://m.example","http://127.0.0.1:5000/x"]},"10.0.0.1:5000":{"insecure":true}}}"""u8.ToArray(),
+        ];
+        Fuzz(settings, 2000, bytes =>
+        {
+            File.WriteAllBytes(directory["file"], bytes);
+            _ = RegistriesConfig.Load(directory["file"]);
+        });
+        List<byte[]> logins = ["""{"auths":{"a.example":{"auth":"dTpw"},"https://index.docker.io/v1/":{"identitytoken":"x"}},"credHelpers":{"b.example":"b"}}"""u8.ToArray()];
+        Fuzz(logins, 2000, bytes =>
+        {
+            File.WriteAllBytes(directory["config.json"], bytes);
+            _ = DockerConfig.Load([directory["config.json"]]).FindAsync("a.example").GetAwaiter().GetResult();
         });
     }
 

@@ -63,6 +63,8 @@ public sealed class CredentialTests
     [InlineData("[]")]
     [InlineData("""{"auths":{"a.example":{"auth":"!!!"}}}""")]
     [InlineData("""{"credsStore":"../../bin/sh"}""")]
+    [InlineData("""{"credsStore":"\ud800"}""")]
+    [InlineData("""{"auths":{"a.example":{},"a.example":{}}}""")]
     public async Task FilesThatCannotBeReadAreOneError(string text)
     {
         using var directory = new TemporaryDirectory();

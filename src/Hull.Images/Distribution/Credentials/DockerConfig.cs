@@ -116,11 +116,31 @@ public sealed class DockerConfig : ICredentialSource
             if (!File.Exists(path)) return null;
             if (new FileInfo(path).Length > MaximumSize) throw HullException.Invalid($"{path} is too large for a login file");
             var text = File.ReadAllBytes(path);
-            return text.Length == 0 ? null : JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { MaxDepth = 16 })?.AsObject();
+            if (text.Length == 0) return null;
+            var content = JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { MaxDepth = 16 })?.AsObject();
+            Touch(content);
+            return content;
         }
-        catch (Exception error) when (error is JsonException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is JsonException or InvalidOperationException or ArgumentException or IOException or UnauthorizedAccessException)
         {
             throw HullException.Invalid($"login file {path} cannot be read", error);
+        }
+    }
+
+    /// <summary>Nodes are read when they are first asked for: asking for all at once finds names that come twice and text that is no UTF-8.</summary>
+    private static void Touch(JsonNode? node)
+    {
+        if (node is JsonObject entries)
+        {
+            foreach (var (_, value) in entries) Touch(value);
+        }
+        else if (node is JsonArray items)
+        {
+            foreach (var item in items) Touch(item);
+        }
+        else
+        {
+            Text(node);
         }
     }
 
