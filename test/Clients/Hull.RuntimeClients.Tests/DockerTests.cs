@@ -11,7 +11,7 @@ public sealed class DockerFixture : ClientFixture
     {
         Require.Program("dockerd");
         Require.Program("docker");
-        _lock = TakeLock();
+        _lock = DockerLock.Take();
         File.WriteAllText(Temporary["daemon.json"], "{}");
         StartDaemon("dockerd",
             ["--config-file", Temporary["daemon.json"], "--data-root", Temporary["data"], "--exec-root", Temporary["exec"],
@@ -25,24 +25,6 @@ public sealed class DockerFixture : ClientFixture
     internal string Socket => Temporary["s.sock"];
 
     internal CommandResult Docker(params string[] arguments) => Command.Run("docker", ["--host", "unix://" + Temporary["s.sock"], .. arguments], null);
-
-    /// <summary>The same lock as flock(1) takes.</summary>
-    private static FileStream TakeLock()
-    {
-        for (var i = 0; i < 3000; i++)
-        {
-            try
-            {
-                return new FileStream("/tmp/hull-dockerd.lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException)
-            {
-                Thread.Sleep(100);
-            }
-        }
-
-        throw new TimeoutException("another dockerd holds /tmp/hull-dockerd.lock");
-    }
 
     public override void Dispose()
     {
