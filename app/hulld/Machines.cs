@@ -8,8 +8,9 @@ namespace Hull.Daemon;
 /// <summary>Full machines of this engine, on QEMU. It is looked for when the first machine needs it.</summary>
 internal static class Machines
 {
-    public static Task<MachineManager> OpenAsync(EngineOptions options, CancellationToken cancellationToken)
+    public static Task<MachineManager> OpenAsync(HullEngine engine, Logger log, CancellationToken cancellationToken)
     {
+        var options = engine.Options;
         var found = new Dictionary<string, Task<IHypervisor>>();
         var cache = Path.Combine(options.DataRoot, "machine-cache");
         return MachineManager.OpenAsync(new MachineManagerOptions(
@@ -23,7 +24,7 @@ internal static class Machines
                         found[architecture] = search = DetectAsync(architecture, cache, cancellation);
                     return search;
                 }
-            }), TimeProvider.System, cancellationToken);
+            }, engine.Networks) { Log = log.Line }, TimeProvider.System, cancellationToken);
     }
 
     private static async Task<IHypervisor> DetectAsync(string architecture, string cache, CancellationToken cancellationToken) =>

@@ -43,11 +43,11 @@ public sealed partial class NetworkManager
 
         var id = RandomId.New();
         var mac = request.MacAddress is { } given ? MacAddresses.Parse(given) : null;
-        var v4 = TakeAddress(network.V4, request.IPv4Address, record, "IPv4");
+        var v4 = TakeAddress(network.V4, request.IPv4Address, request.FormerIPv4Address, record, "IPv4");
         IPAddress? v6;
         try
         {
-            v6 = TakeAddress(network.V6, request.IPv6Address, record, "IPv6");
+            v6 = TakeAddress(network.V6, request.IPv6Address, request.FormerIPv6Address, record, "IPv6");
         }
         catch
         {
@@ -82,11 +82,11 @@ public sealed partial class NetworkManager
     private static PhysicalAddress DefaultMac(NetworkRecord record, IPAddress? v4) =>
         record.Spec.Driver == NetworkDriver.Bridge ? MacAddresses.For(v4) : MacAddresses.Random();
 
-    private static IPAddress? TakeAddress(AddressAllocator? allocator, IPAddress? wanted, NetworkRecord record, string version)
+    private static IPAddress? TakeAddress(AddressAllocator? allocator, IPAddress? wanted, IPAddress? former, NetworkRecord record, string version)
     {
         if (allocator is null)
             return wanted is null ? null : throw HullException.Invalid($"cannot give {wanted} on network '{record.Name}': it has no {version} subnet");
-        if (wanted is null) return allocator.Allocate();
+        if (wanted is null) return former is not null && allocator.TryReserve(former) ? former : allocator.Allocate();
         allocator.Reserve(wanted);
         return wanted;
     }

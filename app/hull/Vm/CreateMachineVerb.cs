@@ -3,6 +3,7 @@ using Hull.Cli.Containers;
 using Hull.Cli.Verbs;
 using Hull.Core;
 using Hull.Core.CommandLine;
+using Hull.Protocol;
 using Hull.Protocol.Machines;
 
 namespace Hull.Cli.Vm;
@@ -11,7 +12,8 @@ namespace Hull.Cli.Vm;
 internal sealed class CreateMachineVerb : Verb
 {
     private readonly List<MachineDiskRequest> disks = [];
-    private readonly List<string> networks = [];
+    private readonly List<MachineNicRequest> nics = [];
+    private readonly Dictionary<string, List<PortBinding>?> ports = [];
     private readonly Dictionary<string, string> labels = [];
     private string? firmware;
     private string? architecture;
@@ -39,11 +41,12 @@ internal sealed class CreateMachineVerb : Verb
         .Value("firmware", null, "name", "bios or uefi", v => firmware = v)
         .Value("arch", null, "name", "amd64 or arm64", v => architecture = v)
         .Switch("tpm", null, "an emulated TPM 2.0", v => tpm = v)
-        .Value("network", null, "name", "a NIC on this network; none for a NIC without a cable", v => networks.Add(v == "none" ? "" : v))
+        .Value("network", null, "name[,ip=address]", "a NIC on this network; none for a NIC without a cable", v => nics.Add(NicVerbs.Parse(v)))
+        .Value("publish", 'p', "[[address:]port:]port[/protocol]", "make a port reachable through the host", v => PortOption.Add(ports, [], v))
         .Value("cloud-init", null, "file", "user data for cloud-init", v => userData = Read(v))
         .Value("cloud-init-network", null, "file", "network configuration for cloud-init", v => networkConfig = Read(v))
         .Value("label", 'l', "key=value", "a label", v => labels[v.Split('=')[0]] = v.Contains('=', StringComparison.Ordinal) ? v[(v.IndexOf('=', StringComparison.Ordinal) + 1)..] : "")
-        .Switch("autostart", null, "started with the engine when it ran before", v => autoStart = v)
+        .Switch("autostart", null, "kept running: started with the engine when it ran before, and again when its monitor fails", v => autoStart = v)
         .Switch("start", null, "start it at once", v => start = v);
 
     public override int Run(Invocation call)
@@ -61,7 +64,7 @@ internal sealed class CreateMachineVerb : Verb
         {
             Name = call.Arguments[0], Architecture = architecture, Firmware = firmware,
             Processors = (int?)processors, MaximumProcessors = (int?)maximumProcessors, MemoryBytes = memory, MaximumMemoryBytes = maximumMemory,
-            Tpm = tpm, AutoStart = autoStart, Disks = disks, Networks = networks, UserData = userData, NetworkConfig = networkConfig, Labels = labels,
+            Tpm = tpm, AutoStart = autoStart, Disks = disks, Nics = nics, Ports = ports, UserData = userData, NetworkConfig = networkConfig, Labels = labels,
         });
         if (start) MachineClient.Call(call, "POST", MachineClient.Path(machine.Id, "/start"));
         call.Output.WriteLine(machine.Name);
@@ -79,11 +82,12 @@ internal sealed class EditVerb : Verb
     public override string Usage => "vm edit [options] MACHINE";
 
     public override void Define(FlagSet flags) => flags
-        .Number("cpus", null, "processors; up to its maximum at once, otherwise at the next start", v => edit = edit with { Processors = (int)v })
+        .Number("cpus", null, "processors; more of them also while it runs, up to its maximum", v => edit = edit with { Processors = (int)v })
         .Number("max-cpus", null, "processors that can be plugged in while it runs", v => edit = edit with { MaximumProcessors = (int)v })
-        .Value("memory", 'm', "size", "memory; up to its maximum at once", v => edit = edit with { MemoryBytes = ByteSize.Parse(v) })
+        .Value("memory", 'm', "size", "memory; also while it runs, up to its maximum", v => edit = edit with { MemoryBytes = ByteSize.Parse(v) })
         .Value("max-memory", null, "size", "memory that can be plugged in while it runs", v => edit = edit with { MaximumMemoryBytes = ByteSize.Parse(v) })
-        .Switch("autostart", null, "started with the engine when it ran before", v => edit = edit with { AutoStart = v });
+        .Switch("autostart", null, "kept running", v => edit = edit with { AutoStart = v })
+        .Value("publish", 'p', "[[address:]port:]port[/protocol]", "publish exactly these ports from the next start on", v => PortOption.Add((edit = edit with { Ports = edit.Ports ?? [] }).Ports!, [], v));
 
     public override int Run(Invocation call)
     {

@@ -26,8 +26,8 @@ internal static class VmVerbs
         new("console", "Use the serial console", () => new ConsoleVerb()),
         new("screenshot", "Save the screen as PNG", () => new ScreenshotVerb()),
         new("clone", "Make another machine of one", () => new CloneVerb()),
-        new("disk-add", "Add a disk, also while it runs", () => new AddDiskVerb()),
-        new("disk-rm", "Take a disk away, also while it runs", () => new RemoveDiskVerb()),
+        VerbEntry.ForGroup("disk", "Add, remove and export disks", DiskVerbs.All),
+        VerbEntry.ForGroup("nic", "Add and remove network devices", NicVerbs.All),
         VerbEntry.ForGroup("snapshot", "Freeze a machine and go back", SnapshotVerbs.All),
         new("backup", "Copy a machine's disks, the first time whole, then what changed", () => new BackupVerb()),
         new("restore-backup", "Verify a backup and make a machine of it", () => new ImportVerb("restore-backup", "backup", "DIRECTORY")),
@@ -143,41 +143,6 @@ internal static class VmVerbs
             var clone = MachineClient.Send(call, "POST", MachineClient.Path(call.Arguments[0], "/clone"), new MachineCloneRequest(call.Arguments[1], linked),
                 MachineProtocolJson.Default.MachineCloneRequest, MachineProtocolJson.Default.MachineResource);
             call.Output.WriteLine(clone.Name);
-            return 0;
-        }
-    }
-
-    private sealed class AddDiskVerb : Verb
-    {
-        private long? size;
-        private string? image;
-
-        public override string Usage => "vm disk-add [options] MACHINE";
-
-        public override void Define(FlagSet flags) => flags
-            .Value("size", null, "size", "an empty disk of this size, such as 10g", v => size = ByteSize.Parse(v))
-            .Value("image", null, "file", "a copy of this disk image", v => image = v);
-
-        public override int Run(Invocation call)
-        {
-            call.Expect(1, 1);
-            var request = new MachineDiskRequest(image is null ? null : EnginePath(image), size);
-            var machine = MachineClient.Send(call, "POST", MachineClient.Path(call.Arguments[0], "/disks"), request,
-                MachineProtocolJson.Default.MachineDiskRequest, MachineProtocolJson.Default.MachineResource);
-            call.Output.WriteLine(machine.Disks[^1].Id);
-            return 0;
-        }
-    }
-
-    private sealed class RemoveDiskVerb : Verb
-    {
-        public override string Usage => "vm disk-rm MACHINE DISK";
-
-        public override int Run(Invocation call)
-        {
-            call.Expect(2, 2);
-            MachineClient.Call(call, "DELETE", MachineClient.Path(call.Arguments[0], "/disks/" + Uri.EscapeDataString(call.Arguments[1])));
-            call.Output.WriteLine(call.Arguments[1]);
             return 0;
         }
     }

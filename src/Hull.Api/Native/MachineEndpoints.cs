@@ -36,6 +36,9 @@ public sealed class MachineEndpoints(MachineManager machines, string workDirecto
         .Post(One + "/backups", BackupAsync)
         .Post(One + "/disks", AttachDiskAsync)
         .Delete(One + "/disks/{disk}", async request => await AnswerAsync(request, await machines.DetachDiskAsync(request["name"], request["disk"]).ConfigureAwait(false)).ConfigureAwait(false))
+        .Post(One + "/disks/{disk}/export", ExportDiskAsync)
+        .Post(One + "/nics", AttachNicAsync)
+        .Delete(One + "/nics/{nic}", async request => await AnswerAsync(request, await machines.DetachNicAsync(request["name"], request["nic"]).ConfigureAwait(false)).ConfigureAwait(false))
         .Post(One + "/export", ExportAsync)
         .Post("hull/v1/machine-imports", ImportAsync)
         .Post("hull/v1/machine-disks", BootstrapAsync);
@@ -98,6 +101,19 @@ public sealed class MachineEndpoints(MachineManager machines, string workDirecto
     {
         var body = await request.ReadJsonAsync(MachineProtocolJson.Default.MachineDiskRequest).ConfigureAwait(false);
         await AnswerAsync(request, await machines.AttachDiskAsync(request["name"], MachineMapping.ToSource(body)).ConfigureAwait(false)).ConfigureAwait(false);
+    }
+
+    private async Task ExportDiskAsync(ApiRequest request)
+    {
+        var body = await request.ReadJsonAsync(MachineProtocolJson.Default.MachineDiskExportRequest).ConfigureAwait(false);
+        await DoneAsync(request, machines.ExportDiskAsync(request["name"], request["disk"], MachineMapping.Absolute(body.Path), body.Format, request.Disconnected)).ConfigureAwait(false);
+    }
+
+    private async Task AttachNicAsync(ApiRequest request)
+    {
+        var body = await request.ReadJsonAsync(MachineProtocolJson.Default.MachineNicRequest).ConfigureAwait(false);
+        var network = body.Network ?? throw HullException.Invalid("a NIC that is plugged in needs a network");
+        await AnswerAsync(request, await machines.AttachNicAsync(request["name"], network, body.Address).ConfigureAwait(false)).ConfigureAwait(false);
     }
 
     private async Task ExportAsync(ApiRequest request)

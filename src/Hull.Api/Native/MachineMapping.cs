@@ -1,3 +1,4 @@
+using Hull.Api.Docker.Containers;
 using Hull.Core;
 using Hull.Engine.Machines;
 using Hull.Protocol.Machines;
@@ -26,7 +27,8 @@ internal static class MachineMapping
             ProcessId = view.Status == MachineStatus.Stopped ? null : record.Monitor?.ProcessId,
             LastExit = record.LastExit,
             Disks = [.. config.Disks.Select(disk => new MachineDiskResource(disk.Id, disk.File, disk.Format, disk.Medium))],
-            Nics = [.. config.Nics.Select(nic => new MachineNicResource(nic.Id, nic.Network, nic.MacAddress, nic.Model))],
+            Nics = [.. config.Nics.Select(nic => new MachineNicResource(nic.Id, nic.Network, nic.MacAddress, nic.Model, [.. new[] { nic.LastIPv4, nic.LastIPv6 }.OfType<string>()]))],
+            Ports = [.. view.Ports.Select(port => $"{port.HostAddress}:{port.HostPort}->{port.Port}/{port.Protocol.ToString().ToLowerInvariant()}")],
             Snapshots = [.. record.Snapshots.Select(ToResource)],
             Current = record.Current,
             Labels = config.Labels.ToDictionary(),
@@ -42,7 +44,7 @@ internal static class MachineMapping
         return defaults with
         {
             Architecture = request.Architecture ?? defaults.Architecture,
-            Firmware = request.Firmware ?? defaults.Firmware,
+            Firmware = request.Firmware ?? (request.Architecture == "arm64" ? "uefi" : defaults.Firmware),
             Processors = request.Processors ?? defaults.Processors,
             MaximumProcessors = request.MaximumProcessors ?? 0,
             MemoryBytes = request.MemoryBytes ?? defaults.MemoryBytes,
@@ -50,7 +52,8 @@ internal static class MachineMapping
             Tpm = request.Tpm,
             AutoStart = request.AutoStart,
             Seed = request.UserData is null ? null : new MachineSeed(request.UserData, request.NetworkConfig),
-            Nics = [.. request.Networks.Select((network, index) => new MachineNic($"nic{index}", network.Length == 0 ? null : network, ""))],
+            Nics = [.. request.Nics.Select((nic, index) => new MachineNic($"nic{index}", nic.Network, "", Address: nic.Address))],
+            Ports = NetworkingMapping.ToPorts(request.Ports),
             Labels = request.Labels,
         };
     }
@@ -71,6 +74,7 @@ internal static class MachineMapping
         MemoryBytes = edit.MemoryBytes ?? config.MemoryBytes,
         MaximumMemoryBytes = edit.MaximumMemoryBytes ?? config.MaximumMemoryBytes,
         AutoStart = edit.AutoStart ?? config.AutoStart,
+        Ports = edit.Ports is null ? config.Ports : NetworkingMapping.ToPorts(edit.Ports),
     };
 
     /// <summary>The engine's working directory means nothing to a client, so only whole paths do.</summary>

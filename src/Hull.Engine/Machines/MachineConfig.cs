@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
 using Hull.Core;
+using Hull.Engine.Workloads;
+using Hull.Network;
 
 namespace Hull.Engine.Machines;
 
@@ -38,10 +40,13 @@ public sealed record MachineConfig
 
     public IReadOnlyList<MachineNic> Nics { get; init; } = [];
 
-    /// <summary>Seed for cloud-init; null where the machine needs none.</summary>
+    /// <summary>Ports published through the first NIC on a network with a way out.</summary>
+    public IReadOnlyList<PortConfig> Ports { get; init; } = [];
+
+    /// <summary>Seed for cloud-init; null tells it of the network alone, where there is one.</summary>
     public MachineSeed? Seed { get; init; }
 
-    /// <summary>Started with the engine when it was running before.</summary>
+    /// <summary>Kept running: started with the engine when it was running before, and again when its monitor fails.</summary>
     public bool AutoStart { get; init; }
 
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
@@ -59,8 +64,11 @@ public sealed record MachineConfig
             throw HullException.Invalid($"machine '{Name}' has more memory than its maximum");
         if (Firmware is not ("bios" or "uefi")) throw HullException.Invalid($"unknown firmware '{Firmware}': expected bios or uefi");
         if (Architecture is not ("amd64" or "arm64")) throw HullException.Unsupported($"no machine of architecture '{Architecture}' is known: use amd64 or arm64");
+        if (Architecture == "arm64" && Firmware == "bios") throw HullException.Invalid($"machine '{Name}' is of architecture arm64, which boots by uefi: use --firmware uefi");
         foreach (var twice in Disks.Select(disk => disk.Id).Concat(Nics.Select(nic => nic.Id)).GroupBy(id => id).Where(group => group.Count() > 1))
             throw HullException.Invalid($"machine '{Name}' has two devices with the id '{twice.Key}'");
+        if (Ports.Count > 0 && Nics.All(nic => nic.Network is null))
+            throw HullException.Invalid($"machine '{Name}' publishes ports but has no NIC on a network: give it one with --network");
         return this;
     }
 
@@ -75,14 +83,29 @@ public sealed record MachineConfig
 /// <param name="Format">Format of the file.</param>
 /// <param name="Medium">A CD-ROM, read-only.</param>
 /// <param name="BootIndex">Place in the boot order, from 0; null is not booted from.</param>
-public sealed record MachineDisk(string Id, string File, string Format, bool Medium = false, int? BootIndex = null);
+/// <param name="Slot">The slot it was plugged into while the machine ran; null from its next start on.</param>
+public sealed record MachineDisk(string Id, string File, string Format, bool Medium = false, int? BootIndex = null, int? Slot = null);
 
 /// <summary>A network device of a machine.</summary>
 /// <param name="Id">Device id, such as <c>nic0</c>.</param>
 /// <param name="Network">A network of the engine; null leaves the device without a cable.</param>
 /// <param name="MacAddress">Such as <c>02:42:ac:11:00:02</c>.</param>
 /// <param name="Model">QEMU's device name.</param>
-public sealed record MachineNic(string Id, string? Network, string MacAddress, string Model = "virtio-net-pci");
+/// <param name="Address">A static IPv4 address; null lets the engine choose.</param>
+/// <param name="LastIPv4">What it had last, and gets again where that is still free.</param>
+/// <param name="LastIPv6">As <paramref name="LastIPv4"/>.</param>
+/// <param name="Slot">The slot it was plugged into while the machine ran; null from its next start on.</param>
+public sealed record MachineNic(string Id, string? Network, string MacAddress, string Model = "virtio-net-pci", string? Address = null,
+    string? LastIPv4 = null, string? LastIPv6 = null, int? Slot = null);
+
+/// <summary>What a running machine was started with and what was plugged into it since: a saved state fits nothing else.</summary>
+/// <param name="Processors">Processors at its start; those plugged in later are the difference to <see cref="MachineConfig.Processors"/>.</param>
+/// <param name="Modules">Bytes of each memory module plugged in, in order.</param>
+public sealed record MachineShape(int Processors, int MaximumProcessors, long MemoryBytes, long MaximumMemoryBytes, IReadOnlyList<long> Modules)
+{
+    public static MachineShape Of(MachineConfig config) => new(config.Processors, Math.Max(config.Processors, config.MaximumProcessors),
+        config.MemoryBytes, config.MaximumMemoryBytes, []);
+}
 
 /// <summary>What cloud-init is told; see <see cref="Hull.Hypervisor.CloudInit.CloudInitSeed"/>.</summary>
 public sealed record MachineSeed(string UserData, string? NetworkConfig = null);
@@ -105,6 +128,9 @@ public sealed record MachineRecord
     /// <summary>The monitor that runs it, or the last one; null where it never ran.</summary>
     public MonitorRecord? Monitor { get; init; }
 
+    /// <summary>What it was started with; null where it never ran.</summary>
+    public MachineShape? Shape { get; init; }
+
     /// <summary>How it last ended.</summary>
     public string? LastExit { get; init; }
 
@@ -123,8 +149,9 @@ public sealed record MonitorRecord(int ProcessId, ulong StartTicks, DateTimeOffs
 /// <param name="Disks">File name of each disk's frozen image by disk id.</param>
 /// <param name="StateFile">Saved device and memory state in the machine's directory; null for disks alone.</param>
 /// <param name="Config">The machine as it was.</param>
+/// <param name="Shape">The shape of the machine whose memory is in <paramref name="StateFile"/>.</param>
 public sealed record MachineSnapshot(string Name, string? Parent, DateTimeOffset Created, string Description,
-    IReadOnlyDictionary<string, string> Disks, string? StateFile, MachineConfig Config);
+    IReadOnlyDictionary<string, string> Disks, string? StateFile, MachineConfig Config, MachineShape? Shape = null);
 
 /// <summary>What a machine is doing.</summary>
 public enum MachineStatus
@@ -135,7 +162,8 @@ public enum MachineStatus
 }
 
 /// <summary>A machine with what it is doing now.</summary>
-public sealed record MachineView(MachineRecord Record, MachineStatus Status);
+/// <param name="Ports">Published ports as they are now.</param>
+public sealed record MachineView(MachineRecord Record, MachineStatus Status, IReadOnlyList<PublishedPort> Ports);
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UseStringEnumConverter = true)]

@@ -28,7 +28,7 @@ public sealed partial class MachineManager
             var target = Directory.CreateDirectory(Path.Combine(directory, name)).FullName;
             try
             {
-                await WithMonitorAsync(record, machine => CopyDisksAsync(machine, record, target, parent, cancellationToken), cancellationToken)
+                await WithMonitorAsync(record, machine => BackUpDisksAsync(machine, record, target, parent, cancellationToken), cancellationToken)
                     .ConfigureAwait(false);
                 var files = new Dictionary<string, BackupFile>();
                 foreach (var disk in record.Config.Disks.Where(disk => !disk.Medium))
@@ -49,9 +49,7 @@ public sealed partial class MachineManager
     {
         var backup = MachineBackup.Read(backupDirectory);
         await backup.VerifyAsync(backupDirectory, cancellationToken).ConfigureAwait(false);
-        var id = RandomId.New();
-        var directory = _store.Reserve(id, name);
-        try
+        return await MakeAsync(name, async directory =>
         {
             List<MachineDisk> disks = [];
             foreach (var disk in backup.Config.Disks)
@@ -60,24 +58,16 @@ public sealed partial class MachineManager
                 {
                     await DiskImage.ConvertAsync(Path.Combine(backupDirectory, file.Name), "qcow2",
                         Path.Combine(directory, disk.Id + ".qcow2"), "qcow2", null, cancellationToken).ConfigureAwait(false);
-                    disks.Add(disk with { File = disk.Id + ".qcow2", Format = "qcow2" });
+                    disks.Add(disk with { File = disk.Id + ".qcow2", Format = "qcow2", Slot = null });
                 }
-                else disks.Add(disk);
+                else disks.Add(disk with { Slot = null });
             }
 
-            return View(_store.Save(new MachineRecord
-            {
-                Id = id, Config = (backup.Config with { Name = name, Disks = disks }).Validated(), Created = _clock.GetUtcNow(), InstanceId = "i-" + id[..16],
-            }));
-        }
-        catch
-        {
-            Directory.Delete(directory, recursive: true);
-            throw;
-        }
+            return backup.Config with { Disks = disks };
+        }).ConfigureAwait(false);
     }
 
-    private async Task CopyDisksAsync(IVirtualMachine machine, MachineRecord record, string target, MachineBackup? parent,
+    private async Task BackUpDisksAsync(IVirtualMachine machine, MachineRecord record, string target, MachineBackup? parent,
         CancellationToken cancellationToken)
     {
         List<DiskBackup> jobs = [];
@@ -115,7 +105,7 @@ public sealed partial class MachineManager
         var runtime = Directory.CreateDirectory(RuntimeDirectoryOf(record.Id)).FullName;
         try
         {
-            var config = Describe(record) with { Nics = [], VncSocket = null, TpmSocket = null };
+            var config = Describe(AsNew(record)) with { Nics = [], VncSocket = null, TpmSocket = null };
             await using var machine = await hypervisor.LaunchAsync(config with { Disks = [.. config.Disks.Where(disk => disk.Id != "seed")] },
                 LaunchOptions(record) with { ControlSocket = null }, cancellationToken).ConfigureAwait(false);
             await operation(machine).ConfigureAwait(false);

@@ -1,13 +1,11 @@
 using Hull.Core;
 using Hull.Hypervisor;
+using Hull.Hypervisor.Qemu;
 
 namespace Hull.Engine.Machines;
 
 public sealed partial class MachineManager
 {
-    private const string UefiCode = "/usr/share/OVMF/OVMF_CODE.fd";
-    private const string UefiVariables = "/usr/share/OVMF/OVMF_VARS.fd";
-
     /// <summary>Adds a disk, to a running machine at once.</summary>
     public Task<MachineView> AttachDiskAsync(string machine, DiskSource source, CancellationToken cancellationToken = default) =>
         ExclusiveAsync(machine, async record =>
@@ -18,7 +16,11 @@ public sealed partial class MachineManager
             try
             {
                 if (Find(record.Id) is { } live)
+                {
+                    disk = disk with { Slot = FreeSlot(record.Config) };
                     await live.Machine.AttachDiskAsync(Describe(record, disk), cancellationToken).ConfigureAwait(false);
+                }
+
                 return View(_store.Save(record with { Config = record.Config with { Disks = [.. record.Config.Disks, disk] } }));
             }
             catch when (!disk.Medium)
@@ -32,33 +34,40 @@ public sealed partial class MachineManager
     public Task<MachineView> DetachDiskAsync(string machine, string diskId, CancellationToken cancellationToken = default) =>
         ExclusiveAsync(machine, async record =>
         {
-            var disk = record.Config.Disks.FirstOrDefault(candidate => candidate.Id == diskId)
-                ?? throw HullException.NotFound($"machine '{record.Config.Name}' has no disk '{diskId}': it has {string.Join(", ", record.Config.Disks.Select(one => one.Id))}");
-            if (Find(record.Id) is { } live) await live.Machine.DetachAsync(diskId, cancellationToken).ConfigureAwait(false);
+            var disk = GetDisk(record, diskId);
+            if (Find(record.Id) is { } live)
+            {
+                RequirePlugged(record, diskId, disk.Slot);
+                await live.Machine.DetachAsync(diskId, cancellationToken).ConfigureAwait(false);
+            }
+
             var saved = _store.Save(record with { Config = record.Config with { Disks = [.. record.Config.Disks.Where(one => one.Id != diskId)] } });
             if (!disk.Medium && !record.Snapshots.Any(snapshot => snapshot.Disks.Values.Contains(disk.File)))
                 File.Delete(Path.Combine(_store.DirectoryOf(record.Id), disk.File));
             return View(saved);
         }, cancellationToken);
 
-    /// <summary>The machine as a hypervisor sees it.</summary>
-    private VirtualMachineConfig Describe(MachineRecord record)
+    /// <summary>The machine as a hypervisor sees it at its start: what was plugged in later is plugged in again by <see cref="PlugAsync"/>.</summary>
+    /// <param name="taps">Numbers of the open taps in the monitor by NIC; a NIC without one is connected to nothing.</param>
+    private VirtualMachineConfig Describe(MachineRecord record, IReadOnlyDictionary<string, int>? taps = null)
     {
         var config = record.Config;
+        var shape = record.Shape ?? MachineShape.Of(config);
         var runtime = RuntimeDirectoryOf(record.Id);
-        List<DiskConfig> disks = [.. config.Disks.Select(disk => Describe(record, disk))];
-        if (config.Seed is not null) disks.Add(new DiskConfig("seed", new ImageDisk(SeedPath(record), "raw", ReadOnly: true), Serial: "cidata"));
+        List<DiskConfig> disks = [.. config.Disks.Where(disk => disk.Slot is null).Select(disk => Describe(record, disk))];
+        if (NeedsSeed(config)) disks.Add(new DiskConfig("seed", new ImageDisk(SeedPath(record), "raw", ReadOnly: true), Serial: "cidata"));
         return new VirtualMachineConfig
         {
-            Id = record.Id[..16],
+            Id = MonitorName(record.Id),
             Architecture = config.Architecture,
-            Processors = config.Processors,
-            MaximumProcessors = Math.Max(config.Processors, config.MaximumProcessors),
-            MemoryBytes = config.MemoryBytes,
-            MaximumMemoryBytes = config.MaximumMemoryBytes,
+            Processors = shape.Processors,
+            MaximumProcessors = shape.MaximumProcessors,
+            MemoryBytes = shape.MemoryBytes,
+            MaximumMemoryBytes = shape.MaximumMemoryBytes,
             Boot = Firmware(record),
             Disks = disks,
-            Nics = [.. config.Nics.Select(nic => new NicConfig(nic.Id, nic.MacAddress, new UnconnectedNic(), nic.Model))],
+            Nics = [.. config.Nics.Where(nic => nic.Slot is null).Select(nic => new NicConfig(nic.Id, nic.MacAddress,
+                taps?.TryGetValue(nic.Id, out var number) == true ? new TapNic(number) : new UnconnectedNic(), nic.Model))],
             Serial = new SocketChannel(Path.Combine(runtime, "serial")),
             VncSocket = config.Display ? Path.Combine(runtime, "vnc") : null,
             TpmSocket = config.Tpm ? Path.Combine(runtime, "tpm") : null,
@@ -66,21 +75,58 @@ public sealed partial class MachineManager
         };
     }
 
+    private static MachineDisk GetDisk(MachineRecord record, string diskId) => record.Config.Disks.FirstOrDefault(candidate => candidate.Id == diskId)
+        ?? throw HullException.NotFound($"machine '{record.Config.Name}' has no disk '{diskId}': it has {string.Join(", ", record.Config.Disks.Select(one => one.Id))}");
+
     private DiskConfig Describe(MachineRecord record, MachineDisk disk) => new(
         disk.Id,
         new ImageDisk(Path.Combine(_store.DirectoryOf(record.Id), disk.File), disk.Format, ReadOnly: disk.Medium),
-        disk.Medium ? DiskBus.CdRom : DiskBus.Virtio,
+        !disk.Medium ? DiskBus.Virtio : record.Config.Architecture == "arm64" ? DiskBus.ScsiCdRom : DiskBus.CdRom,
         Serial: disk.Id,
-        BootIndex: disk.BootIndex);
+        BootIndex: disk.BootIndex,
+        Slot: disk.Slot);
+
+    /// <summary>Plugs into a monitor that waits for a saved state what was plugged in when the state was saved.</summary>
+    private async Task PlugAsync(MachineRecord record, IVirtualMachine machine, CancellationToken cancellationToken)
+    {
+        if (record.Shape is not { } shape) return;
+        foreach (var module in shape.Modules) await machine.PlugMemoryAsync(module, cancellationToken).ConfigureAwait(false);
+        if (record.Config.Processors > shape.Processors) await machine.SetProcessorsAsync(record.Config.Processors, cancellationToken).ConfigureAwait(false);
+        foreach (var disk in record.Config.Disks.Where(disk => disk.Slot is not null))
+            await machine.AttachDiskAsync(Describe(record, disk), cancellationToken).ConfigureAwait(false);
+        foreach (var nic in record.Config.Nics.Where(nic => nic.Slot is not null))
+            await PlugConnectedNicAsync(record, machine, nic, cancellationToken).ConfigureAwait(false);
+    }
+
+    private static bool NeedsSeed(MachineConfig config) =>
+        config.Seed is not null || config.Nics.Any(nic => nic is { Network: not null, Slot: null });
+
+    private static int FreeSlot(MachineConfig config)
+    {
+        var taken = config.Disks.Select(disk => disk.Slot).Concat(config.Nics.Select(nic => nic.Slot)).ToHashSet();
+        for (var slot = 0; slot < HotplugSlots; slot++)
+        {
+            if (!taken.Contains(slot)) return slot;
+        }
+
+        throw new HullException(ErrorKind.ResourceExhausted,
+            $"machine '{config.Name}' has no free slot: all {HotplugSlots} are taken; what is plugged in now gets a place of its own at the next start");
+    }
+
+    /// <summary>Devices of the start sit on the root bus, which gives none up (QEMU's docs/pcie.txt, 2.1).</summary>
+    private static void RequirePlugged(MachineRecord record, string device, int? slot)
+    {
+        if (slot is null)
+            throw HullException.Conflict($"{device} was there when machine '{record.Config.Name}' started, so it cannot be taken away while it runs: stop it first");
+    }
 
     /// <summary>UEFI keeps its variables in a store of the machine's own, made from the empty one at first.</summary>
     private FirmwareBoot Firmware(MachineRecord record)
     {
         if (record.Config.Firmware == "bios") return new FirmwareBoot();
-        if (record.Config.Architecture != "amd64") throw HullException.Unsupported($"no UEFI firmware is known for '{record.Config.Architecture}'");
-        if (!File.Exists(UefiCode)) throw HullException.Unsupported("there is no UEFI firmware here: install the package ovmf, or use --firmware bios");
+        var firmware = UefiFirmware.For(record.Config.Architecture) ?? throw HullException.Unsupported($"no UEFI firmware is known for '{record.Config.Architecture}'");
         var variables = Path.Combine(_store.DirectoryOf(record.Id), "uefi-variables.fd");
-        if (!File.Exists(variables)) File.Copy(UefiVariables, variables);
-        return new FirmwareBoot(UefiCode, variables);
+        if (!File.Exists(variables)) File.Copy(firmware.Variables, variables);
+        return new FirmwareBoot(firmware.Code, variables);
     }
 }

@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Hypervisor;
 using Hull.Hypervisor.Disks;
 
 namespace Hull.Engine.Machines;
@@ -36,6 +37,38 @@ public sealed partial class MachineManager
             finally
             {
                 Directory.Delete(work, recursive: true);
+            }
+        }, cancellationToken);
+
+    /// <summary>Writes one disk of a machine, as it is now, as an image file of any known format.</summary>
+    public Task ExportDiskAsync(string machine, string diskId, string path, string format, CancellationToken cancellationToken = default) =>
+        ExclusiveAsync(machine, async record =>
+        {
+            if (!DiskImage.Formats.Contains(format)) throw HullException.Invalid($"unknown disk format '{format}': expected one of {string.Join(", ", DiskImage.Formats)}");
+            if (File.Exists(path)) throw HullException.Exists($"'{path}' exists already: choose another name or remove it");
+            var disk = GetDisk(record, diskId);
+            var source = Path.Combine(_store.DirectoryOf(record.Id), disk.File);
+            var work = Directory.CreateDirectory(Path.Combine(_store.DirectoryOf(record.Id), "export")).FullName;
+            var part = Path.Combine(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.part");
+            try
+            {
+                if (Find(record.Id) is { } live && !disk.Medium)
+                {
+                    // Its monitor alone can tell what the disk holds at one moment.
+                    var copy = Path.Combine(work, "disk.qcow2");
+                    await DiskImage.CreateAsync(copy, "qcow2", (await DiskImage.InspectAsync(source, disk.Format, cancellationToken).ConfigureAwait(false)).VirtualBytes, cancellationToken).ConfigureAwait(false);
+                    await live.Machine.BackupDisksAsync([new DiskBackup(diskId, new ImageDisk(copy, "qcow2", ReadOnly: false))], bitmap: null, incremental: false, cancellationToken).ConfigureAwait(false);
+                    (source, disk) = (copy, disk with { Format = "qcow2" });
+                }
+
+                await DiskImage.ConvertAsync(source, disk.Format, part, format, null, cancellationToken).ConfigureAwait(false);
+                File.Move(part, path);
+                return true;
+            }
+            finally
+            {
+                Directory.Delete(work, recursive: true);
+                File.Delete(part);
             }
         }, cancellationToken);
 

@@ -1,6 +1,8 @@
 using Hull.Core;
 using Hull.Hypervisor;
 using Hull.Hypervisor.CloudInit;
+using Hull.Hypervisor.Qemu;
+using Hull.Network;
 using Hull.Runtime.State;
 
 namespace Hull.Engine.Machines;
@@ -15,7 +17,7 @@ public sealed partial class MachineManager
 
     /// <summary>Runs a machine; <see cref="ErrorKind.NotModified"/> when it runs already.</summary>
     public Task<MachineView> StartAsync(string machine, CancellationToken cancellationToken = default) =>
-        ExclusiveAsync(machine, record => StartAsync(record, stateFile: null, cancellationToken), cancellationToken);
+        ExclusiveAsync(machine, record => StartAsync(record, saved: null, cancellationToken), cancellationToken);
 
     /// <summary>
     /// Presses the power button and, when the machine still runs after <paramref name="timeout"/>, takes its power away.
@@ -93,7 +95,8 @@ public sealed partial class MachineManager
         live.Paused = paused;
     }
 
-    private async Task<MachineView> StartAsync(MachineRecord record, string? stateFile, CancellationToken cancellationToken)
+    /// <param name="saved">The snapshot whose memory it goes on from; null boots it.</param>
+    private async Task<MachineView> StartAsync(MachineRecord record, MachineSnapshot? saved, CancellationToken cancellationToken)
     {
         if (Find(record.Id) is not null) throw new HullException(ErrorKind.NotModified, $"machine '{record.Config.Name}' runs already");
         var hypervisor = await _options.HypervisorFor(record.Config.Architecture, cancellationToken).ConfigureAwait(false);
@@ -102,23 +105,32 @@ public sealed partial class MachineManager
         Directory.CreateDirectory(runtime, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         try
         {
-            await WriteSeedAsync(record, cancellationToken).ConfigureAwait(false);
-            var config = Describe(record) with { Incoming = stateFile is not null };
-            var machine = await hypervisor.LaunchAsync(config, LaunchOptions(record), cancellationToken).ConfigureAwait(false);
+            (record, var network) = await ConnectAsync(saved is null ? AsNew(record) : record with { Shape = saved.Shape }, keepAddresses: saved is not null, cancellationToken)
+                .ConfigureAwait(false);
+            await WriteSeedAsync(record, network, cancellationToken).ConfigureAwait(false);
+            var machine = await LaunchAsync(hypervisor, record, incoming: saved is not null, cancellationToken).ConfigureAwait(false);
             try
             {
-                if (stateFile is not null) await machine.LoadStateAsync(stateFile, cancellationToken).ConfigureAwait(false);
+                // Recorded before anything runs in it: an engine that comes after this one knows whose monitor it is.
                 record = _store.Save(record with
                 {
                     WantedRunning = true,
                     Monitor = new MonitorRecord(machine.ProcessId, ProcessIdentity.StartTimeOf(machine.ProcessId) ?? 0, _clock.GetUtcNow()),
                 });
+                if (saved is not null)
+                {
+                    await PlugAsync(record, machine, cancellationToken).ConfigureAwait(false);
+                    await machine.LoadStateAsync(Path.Combine(_store.DirectoryOf(record.Id), saved.StateFile!), cancellationToken).ConfigureAwait(false);
+                }
+
                 Track(record.Id, machine, paused: false);
                 await machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             }
             catch
             {
                 await machine.StopAsync(CancellationToken.None).ConfigureAwait(false);
+                if (Find(record.Id) is null) await machine.DisposeAsync().ConfigureAwait(false);
+                _store.Save(_store.Get(record.Id) with { WantedRunning = false });
                 throw;
             }
 
@@ -127,7 +139,43 @@ public sealed partial class MachineManager
         catch
         {
             if (Find(record.Id) is { } live) await live.Ended.ConfigureAwait(false);
-            else Directory.Delete(runtime, recursive: true);
+            else
+            {
+                await DisconnectAsync(record.Id).ConfigureAwait(false);
+                Directory.Delete(runtime, recursive: true);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>At a start everything has its place from the beginning: nothing is plugged in later.</summary>
+    private static MachineRecord AsNew(MachineRecord record) => record with
+    {
+        Shape = MachineShape.Of(record.Config),
+        Config = record.Config with
+        {
+            Disks = [.. record.Config.Disks.Select(disk => disk with { Slot = null })],
+            Nics = [.. record.Config.Nics.Select(nic => nic with { Slot = null })],
+        },
+    };
+
+    private async Task<IVirtualMachine> LaunchAsync(IHypervisor hypervisor, MachineRecord record, bool incoming, CancellationToken cancellationToken)
+    {
+        using var descriptors = new DescriptorTable();
+        var taps = new Dictionary<string, int>();
+        foreach (var nic in record.Config.Nics.Where(nic => nic is { Network: not null, Slot: null })) taps.Add(nic.Id, descriptors.Add(OpenTap(record, nic)));
+        var config = Describe(record, taps) with { Incoming = incoming };
+        var tpm = config.TpmSocket is { } socket
+            ? await TpmEmulator.StartAsync(Path.Combine(_store.DirectoryOf(record.Id), "tpm"), socket, cancellationToken).ConfigureAwait(false)
+            : null;
+        try
+        {
+            return await hypervisor.LaunchAsync(config, LaunchOptions(record) with { Descriptors = descriptors }, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            tpm?.Kill(9);
             throw;
         }
     }
@@ -151,36 +199,38 @@ public sealed partial class MachineManager
         if (_disposed) return;
         // A clean shutdown by the guest is what it wanted; anything else leaves the wish to run as it was.
         var record = _store.Get(id);
-        _store.Save(record with { LastExit = exit.Reason ?? $"exit code {exit.ExitCode}", WantedRunning = record.WantedRunning && exit.Reason != "guest-shutdown" });
-        lock (_lock) _live.Remove(id);
+        record = _store.Save(record with { LastExit = exit.Reason ?? $"exit code {exit.ExitCode}", WantedRunning = record.WantedRunning && exit.Reason != "guest-shutdown" });
         await machine.DisposeAsync().ConfigureAwait(false);
+        await ForgetRunningAsync(id).ConfigureAwait(false);
+        lock (_lock) _live.Remove(id);
+        if (record is { WantedRunning: true, Config.AutoStart: true }) _ = RestartAsync(record);
+    }
+
+    /// <summary>Takes back what a machine had while it ran.</summary>
+    private async Task ForgetRunningAsync(string id)
+    {
+        try
+        {
+            await DisconnectAsync(id).ConfigureAwait(false);
+        }
+        catch (HullException error)
+        {
+            _options.Log($"the network of machine {RandomId.Short(id)} could not be taken back: {error.FullMessage}");
+        }
+
         var runtime = RuntimeDirectoryOf(id);
         if (Directory.Exists(runtime)) Directory.Delete(runtime, recursive: true);
     }
 
-    /// <summary>Finds a machine's monitor again after the engine was away, or starts it where it is to start by itself.</summary>
-    private async Task ReconcileAsync(MachineRecord record, CancellationToken cancellationToken)
+    private async Task WriteSeedAsync(MachineRecord record, InstanceNetwork? network, CancellationToken cancellationToken)
     {
-        if (record.Monitor is { } monitor && ProcessIdentity.StartTimeOf(monitor.ProcessId) == monitor.StartTicks)
-        {
-            var hypervisor = await _options.HypervisorFor(record.Config.Architecture, cancellationToken).ConfigureAwait(false);
-            var machine = await hypervisor.ReattachAsync(Describe(record), monitor.ProcessId, LaunchOptions(record), cancellationToken).ConfigureAwait(false);
-            var state = await machine.QueryStateAsync(cancellationToken).ConfigureAwait(false);
-            Track(record.Id, machine, paused: state == MachineState.Paused);
-        }
-        else if (record is { WantedRunning: true, Config.AutoStart: true })
-        {
-            await ExclusiveAsync(record.Id, current => StartAsync(current, stateFile: null, cancellationToken), cancellationToken).ConfigureAwait(false);
-        }
-    }
-
-    private async Task WriteSeedAsync(MachineRecord record, CancellationToken cancellationToken)
-    {
-        if (record.Config.Seed is not { } seed) return;
+        if (!NeedsSeed(record.Config)) return;
         var path = SeedPath(record);
         File.Delete(path);
         await using var file = new FileStream(path, FileMode.CreateNew, FileAccess.ReadWrite);
-        new CloudInitSeed(record.InstanceId, record.Config.Name, seed.UserData, seed.NetworkConfig).WriteTo(file);
+        var seed = record.Config.Seed ?? new MachineSeed("#cloud-config\n");
+        new CloudInitSeed(record.InstanceId, record.Config.Name, seed.UserData, seed.NetworkConfig ?? DescribeNetwork(record.Config, network), GuestNetwork.VendorData)
+            .WriteTo(file);
         await file.FlushAsync(cancellationToken).ConfigureAwait(false);
     }
 

@@ -52,8 +52,8 @@ public sealed partial class MachineManager
                 WantedRunning = false,
             });
             DeleteFiles(record, abandoned);
-            return snapshot.StateFile is { } state
-                ? await StartAsync(record, Path.Combine(_store.DirectoryOf(record.Id), state), cancellationToken).ConfigureAwait(false)
+            return snapshot.StateFile is not null
+                ? await StartAsync(record, snapshot, cancellationToken).ConfigureAwait(false)
                 : View(record);
         }, cancellationToken);
 
@@ -84,44 +84,52 @@ public sealed partial class MachineManager
     /// and, at its first boot, through cloud-init its own identity.
     /// </summary>
     public Task<MachineView> CloneAsync(string machine, string name, bool linked, CancellationToken cancellationToken = default) =>
-        ExclusiveAsync(machine, async source =>
+        ExclusiveAsync(machine, source => MakeAsync(name, async directory =>
         {
-            var id = RandomId.New();
-            var directory = _store.Reserve(id, name);
-            try
+            var frozen = linked
+                ? await TakeSnapshotAsync(source, "clone-" + Path.GetFileName(directory)[..8], memory: false, $"what the clone '{name}' stands on", cancellationToken).ConfigureAwait(false)
+                : null;
+            if (frozen is null) await CopyDisksAsync(source, directory, cancellationToken).ConfigureAwait(false);
+            foreach (var disk in source.Config.Disks.Where(disk => frozen is not null && !disk.Medium))
             {
-                var frozen = await TakeSnapshotAsync(source, "clone-" + id[..8], memory: false, $"what the clone '{name}' was made of", cancellationToken)
+                await DiskImage.CreateOverlayAsync(Path.Combine(directory, disk.Id + ".qcow2"), Path.Combine(_store.DirectoryOf(source.Id), frozen!.Disks[disk.Id]), disk.Format, cancellationToken)
                     .ConfigureAwait(false);
-                List<MachineDisk> disks = [];
-                foreach (var disk in source.Config.Disks)
-                {
-                    if (!disk.Medium) await CopyDiskAsync(source, frozen, disk, directory, linked, cancellationToken).ConfigureAwait(false);
-                    disks.Add(disk.Medium ? disk : disk with { File = disk.Id + ".qcow2", Format = "qcow2" });
-                }
+            }
 
-                var config = source.Config with
-                {
-                    Name = name, Disks = disks,
-                    Nics = [.. source.Config.Nics.Select((nic, index) => nic with { MacAddress = NewMac(id, index) })],
-                };
-                return View(_store.Save(new MachineRecord
-                {
-                    Id = id, Config = config.Validated(), Created = _clock.GetUtcNow(), InstanceId = "i-" + id[..16],
-                }));
-            }
-            catch
+            return source.Config with
             {
-                Directory.Delete(directory, recursive: true);
-                throw;
+                Disks = [.. source.Config.Disks.Select(disk => (disk.Medium ? disk : disk with { File = disk.Id + ".qcow2", Format = "qcow2" }) with { Slot = null })],
+                // The same port of the host is not published twice.
+                Ports = [],
+            };
+        }), cancellationToken);
+
+    /// <summary>Writes whole copies of a machine's disks as they are now, while it runs or not.</summary>
+    private async Task CopyDisksAsync(MachineRecord source, string directory, CancellationToken cancellationToken)
+    {
+        List<DiskBackup> jobs = [];
+        foreach (var disk in source.Config.Disks.Where(disk => !disk.Medium))
+        {
+            var (from, to) = (Path.Combine(_store.DirectoryOf(source.Id), disk.File), Path.Combine(directory, disk.Id + ".qcow2"));
+            if (Find(source.Id) is null)
+            {
+                await DiskImage.ConvertAsync(from, disk.Format, to, "qcow2", null, cancellationToken).ConfigureAwait(false);
+                continue;
             }
-        }, cancellationToken);
+
+            await DiskImage.CreateAsync(to, "qcow2", (await DiskImage.InspectAsync(from, disk.Format, cancellationToken).ConfigureAwait(false)).VirtualBytes, cancellationToken).ConfigureAwait(false);
+            jobs.Add(new DiskBackup(disk.Id, new ImageDisk(to, "qcow2", ReadOnly: false)));
+        }
+
+        if (jobs.Count > 0) await RequireRunning(source).Machine.BackupDisksAsync(jobs, bitmap: null, incremental: false, cancellationToken).ConfigureAwait(false);
+    }
 
     private async Task<MachineSnapshot> TakeSnapshotAsync(MachineRecord record, string name, bool memory, string description,
         CancellationToken cancellationToken)
     {
         var snapshot = new MachineSnapshot(name, record.Current, _clock.GetUtcNow(), description,
             record.Config.Disks.Where(disk => !disk.Medium).ToDictionary(disk => disk.Id, disk => disk.File),
-            memory ? $"state-{RandomId.New()[..8]}" : null, record.Config);
+            memory ? $"state-{RandomId.New()[..8]}" : null, record.Config, memory ? record.Shape : null);
         var disks = await OverlayAsync(record, snapshot, cancellationToken).ConfigureAwait(false);
         // The overlays are recorded before the change over. Should this process end in between, the machine goes on with
         // the frozen files, on which the recorded overlays stand empty: whichever it was, nothing is lost.
@@ -180,15 +188,6 @@ public sealed partial class MachineManager
         }
 
         return disks;
-    }
-
-    private async Task CopyDiskAsync(MachineRecord source, MachineSnapshot frozen, MachineDisk disk, string directory, bool linked,
-        CancellationToken cancellationToken)
-    {
-        var from = Path.Combine(_store.DirectoryOf(source.Id), frozen.Disks[disk.Id]);
-        var to = Path.Combine(directory, disk.Id + ".qcow2");
-        if (linked) await DiskImage.CreateOverlayAsync(to, from, disk.Format, cancellationToken).ConfigureAwait(false);
-        else await DiskImage.ConvertAsync(from, disk.Format, to, "qcow2", null, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Copies what a frozen file holds into those that stand on it, and lets them stand on its own parent.</summary>

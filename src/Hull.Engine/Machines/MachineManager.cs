@@ -3,7 +3,9 @@ using System.Security.Cryptography;
 using Hull.Core;
 using Hull.Hypervisor;
 using Hull.Hypervisor.Disks;
+using Hull.Hypervisor.Qemu;
 using Hull.Linux.Processes;
+using Hull.Network;
 
 namespace Hull.Engine.Machines;
 
@@ -11,8 +13,13 @@ namespace Hull.Engine.Machines;
 /// <param name="StateDirectory">Machines and their disks; survives a reboot.</param>
 /// <param name="RuntimeDirectory">Sockets of running machines; short, because a unix socket path has 107 bytes.</param>
 /// <param name="HypervisorFor">The hypervisor for an architecture in Go's words.</param>
+/// <param name="Networks">The engine's networks; null where machines have no NICs on any.</param>
 public sealed record MachineManagerOptions(string StateDirectory, string RuntimeDirectory,
-    Func<string, CancellationToken, Task<IHypervisor>> HypervisorFor);
+    Func<string, CancellationToken, Task<IHypervisor>> HypervisorFor, NetworkManager? Networks = null)
+{
+    /// <summary>Receives one line per noteworthy event.</summary>
+    public Action<string> Log { get; init; } = _ => { };
+}
 
 /// <summary>
 /// Full machines of one engine: made, started, changed, snapshotted, copied, backed up and removed. A machine's monitor
@@ -42,7 +49,8 @@ public sealed partial class MachineManager : IAsyncDisposable
         CancellationToken cancellationToken = default)
     {
         var manager = new MachineManager(options, clock ?? TimeProvider.System);
-        foreach (var record in manager._store.All) await manager.ReconcileAsync(record, cancellationToken).ConfigureAwait(false);
+        var monitors = QemuMonitors.Find();
+        foreach (var record in manager._store.All) await manager.ReconcileAsync(record, monitors, cancellationToken).ConfigureAwait(false);
         return manager;
     }
 
@@ -57,21 +65,38 @@ public sealed partial class MachineManager : IAsyncDisposable
         CancellationToken cancellationToken = default)
     {
         config.Validated();
-        _ = await _options.HypervisorFor(config.Architecture, cancellationToken).ConfigureAwait(false);
-        var id = RandomId.New();
-        var directory = _store.Reserve(id, config.Name);
-        try
+        var hypervisor = await _options.HypervisorFor(config.Architecture, cancellationToken).ConfigureAwait(false);
+        if (config.Tpm) hypervisor.Capabilities.Demand(HypervisorFeature.TrustedPlatformModule);
+        if (config.Firmware == "uefi") hypervisor.Capabilities.Demand(HypervisorFeature.UefiFirmware);
+        return await MakeAsync(config.Name, async directory =>
         {
             List<MachineDisk> made = [];
             foreach (var source in disks) made.Add(await source.MaterializeAsync(directory, made.Count, cancellationToken).ConfigureAwait(false));
-            var complete = config with
-            {
-                Disks = [.. config.Disks, .. made],
-                Nics = [.. config.Nics.Select((nic, index) => nic.MacAddress.Length > 0 ? nic : nic with { MacAddress = NewMac(id, index) })],
-            };
+            return config with { Disks = [.. config.Disks, .. made] };
+        }).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes a machine in a directory of its own, which goes again where that fails.</summary>
+    /// <param name="fill">Makes the disks in the directory and answers the config; MAC addresses that are missing or another's are given here.</param>
+    private async Task<MachineView> MakeAsync(string name, Func<string, Task<MachineConfig>> fill)
+    {
+        var id = RandomId.New();
+        var directory = _store.Reserve(id, name);
+        try
+        {
+            var config = await fill(directory).ConfigureAwait(false);
+            var taken = _store.All.SelectMany(other => other.Config.Nics).Select(nic => nic.MacAddress).Append("").ToHashSet();
             return View(_store.Save(new MachineRecord
             {
-                Id = id, Config = complete.Validated(), Created = _clock.GetUtcNow(), InstanceId = "i-" + id[..16],
+                Id = id,
+                Config = (config with
+                {
+                    Name = name,
+                    Nics = [.. config.Nics.Select((nic, index) => taken.Contains(nic.MacAddress)
+                        ? nic with { MacAddress = NewMac(id, index), Address = nic.MacAddress.Length == 0 ? nic.Address : null, LastIPv4 = null, LastIPv6 = null } : nic)],
+                }).Validated(),
+                Created = _clock.GetUtcNow(),
+                InstanceId = "i-" + id[..16],
             }));
         }
         catch
@@ -86,15 +111,21 @@ public sealed partial class MachineManager : IAsyncDisposable
         ExclusiveAsync(machine, async record =>
         {
             var config = edit(record.Config).Validated();
+            var shape = record.Shape;
             if (Find(record.Id) is { } live)
             {
+                if (config.Name != record.Config.Name && _options.Networks is { } networks)
+                    await networks.RenameAsync(record.Id, config.Name, cancellationToken).ConfigureAwait(false);
                 if (config.Processors != record.Config.Processors)
                     await live.Machine.SetProcessorsAsync(config.Processors, cancellationToken).ConfigureAwait(false);
                 if (config.MemoryBytes != record.Config.MemoryBytes)
-                    await live.Machine.SetMemoryAsync(config.MemoryBytes, cancellationToken).ConfigureAwait(false);
+                {
+                    var module = await live.Machine.SetMemoryAsync(config.MemoryBytes, cancellationToken).ConfigureAwait(false);
+                    if (module > 0 && shape is not null) shape = shape with { Modules = [.. shape.Modules, module] };
+                }
             }
 
-            return View(_store.Save(record with { Config = config }));
+            return View(_store.Save(record with { Config = config, Shape = shape }));
         }, cancellationToken);
 
     public Task<MachineView> RenameAsync(string machine, string name, CancellationToken cancellationToken = default) =>
@@ -121,6 +152,7 @@ public sealed partial class MachineManager : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _disposed = true;
+        await _closing.CancelAsync().ConfigureAwait(false);
         List<Live> all;
         lock (_lock) all = [.. _live.Values];
         foreach (var live in all) await live.Machine.DetachMonitorAsync().ConfigureAwait(false);
@@ -135,7 +167,7 @@ public sealed partial class MachineManager : IAsyncDisposable
 
     private MachineView View(MachineRecord record) => new(record, Find(record.Id) is { } live
         ? live.Paused ? MachineStatus.Paused : MachineStatus.Running
-        : MachineStatus.Stopped);
+        : MachineStatus.Stopped, _options.Networks?.FindInstance(record.Id)?.Ports ?? []);
 
     private Live? Find(string id)
     {
@@ -212,6 +244,9 @@ public sealed record ImportedDisk(string Path, long? Bytes = null) : DiskSource
     {
         if (!File.Exists(Path)) throw HullException.NotFound($"no disk image '{Path}'");
         var info = await DiskImage.InspectForeignAsync(Path, cancellationToken).ConfigureAwait(false);
+        // Whatever has no known signature passes for raw; a disk has whole sectors at least.
+        if (info.Format == "raw" && new FileInfo(Path).Length % 512 != 0)
+            throw HullException.Invalid($"'{Path}' is no disk image: it has none of the known formats, nor the size of a raw disk");
         var file = NameOf(index) + ".qcow2";
         var target = System.IO.Path.Combine(directory, file);
         // A qcow2 without backing file is copied as it is: that keeps its compression, and reflinks where the disk can.

@@ -213,7 +213,7 @@ internal sealed partial class WorkloadService
         return ports;
     }
 
-    private static PortMapping ToMapping(PortConfig port) => new(port.ContainerPort, ExposedPorts.ParseProtocol(port.Protocol),
+    internal static PortMapping ToMapping(PortConfig port) => new(port.ContainerPort, ExposedPorts.ParseProtocol(port.Protocol),
         port.HostAddress is { Length: > 0 } address ? ParseAddress(address) : null, port.HostPort, port.HostPortEnd);
 
     private static IPAddress ParseAddress(string text) =>

@@ -52,7 +52,7 @@ public static class MachineBootstrap
     private static readonly string[] BasePackages =
     [
         "linux-image-cloud-amd64", "systemd-sysv", "systemd-resolved", "udev", "dbus", "login", "passwd", "procps", "iproute2",
-        "netbase", "ifupdown", "cloud-init", "cloud-guest-utils", "openssh-server", "sudo", "ca-certificates", "e2fsprogs",
+        "netbase", "cloud-init", "cloud-guest-utils", "openssh-server", "sudo", "ca-certificates", "e2fsprogs",
         "grub-common", "grub-pc-bin", "grub-efi-amd64-bin",
     ];
 
@@ -117,6 +117,15 @@ public static class MachineBootstrap
         Write("etc/hostname", "localhost\n");
         Write("etc/machine-id", "");
         Write("etc/cloud/cloud.cfg.d/10-hull.cfg", "datasource_list: [NoCloud, None]\ndatasource:\n  NoCloud:\n    fs_label: CIDATA\n");
+        // The kernel leaves what is plugged in offline (CONFIG_MEMORY_HOTPLUG_DEFAULT_ONLINE is not set).
+        Write("etc/udev/rules.d/80-hull-hotplug.rules", """
+            SUBSYSTEM=="memory", ACTION=="add", ATTR{state}=="offline", ATTR{state}="online"
+            SUBSYSTEM=="cpu", ACTION=="add", TEST=="online", ATTR{online}=="0", ATTR{online}="1"
+
+            """);
+        // cloud-init writes for systemd-networkd where ifupdown is missing; nothing waits for it, a machine may have no network.
+        var wanted = Directory.CreateDirectory(Path.Combine(root, "etc/systemd/system/multi-user.target.wants")).FullName;
+        File.CreateSymbolicLink(Path.Combine(wanted, "systemd-networkd.service"), "/lib/systemd/system/systemd-networkd.service");
         foreach (var key in Directory.EnumerateFiles(Path.Combine(root, "etc/ssh"), "ssh_host_*")) File.Delete(key);
     }
 

@@ -11,7 +11,8 @@ namespace Hull.Hypervisor.CloudInit;
 /// <param name="HostName">Host name for the machine.</param>
 /// <param name="UserData">User data as the operator wrote it (<c>#cloud-config</c>, a script …).</param>
 /// <param name="NetworkConfig">Network configuration, version 1 or 2; null leaves it to DHCP.</param>
-public sealed record CloudInitSeed(string InstanceId, string HostName, string UserData, string? NetworkConfig = null)
+/// <param name="VendorData">Data that user data wins over; null for none.</param>
+public sealed record CloudInitSeed(string InstanceId, string HostName, string UserData, string? NetworkConfig = null, string? VendorData = null)
 {
     private const long VolumeBytes = 8 << 20;
 
@@ -24,6 +25,7 @@ public sealed record CloudInitSeed(string InstanceId, string HostName, string Us
         volume.AddFile("meta-data", Text($"instance-id: {InstanceId}\nlocal-hostname: {HostName}\n"));
         volume.AddFile("user-data", Text(UserData));
         if (NetworkConfig is not null) volume.AddFile("network-config", Text(NetworkConfig));
+        if (VendorData is not null) volume.AddFile("vendor-data", Text(VendorData));
         volume.WriteTo(output);
     }
 

@@ -140,8 +140,10 @@ public interface IVirtualMachine : IAsyncDisposable
     /// the named dirty bitmap anew; an incremental one copies what was written since, and is a
     /// <see cref="ErrorKind.Conflict"/> where the bitmap is gone.
     /// </summary>
-    Task BackupDisksAsync(IReadOnlyList<DiskBackup> disks, string bitmap, bool incremental, CancellationToken cancellationToken = default);
+    /// <param name="bitmap">Null makes a copy that no later one adds to.</param>
+    Task BackupDisksAsync(IReadOnlyList<DiskBackup> disks, string? bitmap, bool incremental, CancellationToken cancellationToken = default);
 
+    /// <summary>Plugs a disk in, into its slot or, without one, into the first that is free.</summary>
     Task AttachDiskAsync(DiskConfig disk, CancellationToken cancellationToken = default);
 
     Task AttachNicAsync(NicConfig nic, CancellationToken cancellationToken = default);
@@ -151,8 +153,14 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>Plugs processors until the machine has <paramref name="count"/>; fewer is unsupported where it is unsafe.</summary>
     Task SetProcessorsAsync(int count, CancellationToken cancellationToken = default);
 
-    /// <summary>Asks the guest by balloon, or by plugged memory above the start size, to live with so many bytes.</summary>
-    Task SetMemoryAsync(long bytes, CancellationToken cancellationToken = default);
+    /// <summary>Plugs one module of memory in, as <see cref="SetMemoryAsync"/> did before the state was saved that is to be loaded.</summary>
+    Task PlugMemoryAsync(long bytes, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Asks the guest by balloon, or by plugged memory above the start size, to live with so many bytes. Answers the size
+    /// of the module that was plugged in for that, 0 for none.
+    /// </summary>
+    Task<long> SetMemoryAsync(long bytes, CancellationToken cancellationToken = default);
 
     Task<MachineStatistics> QueryStatisticsAsync(CancellationToken cancellationToken = default);
 
@@ -162,7 +170,10 @@ public interface IVirtualMachine : IAsyncDisposable
 
 public enum MachineState
 {
-    /// <summary>Paused, before boot or between instructions.</summary>
+    /// <summary>Paused before its first instruction.</summary>
+    NotStarted,
+
+    /// <summary>Paused between instructions.</summary>
     Paused,
     Running,
 

@@ -1,3 +1,5 @@
+using Hull.Linux;
+
 namespace Hull.Hypervisor;
 
 /// <summary>
@@ -91,6 +93,9 @@ public enum DiskBus
     Scsi,
     Sata,
     CdRom,
+
+    /// <summary>A CD-ROM on the SCSI bus, for machines without SATA.</summary>
+    ScsiCdRom,
 }
 
 /// <summary>A disk of a machine.</summary>
@@ -98,8 +103,9 @@ public enum DiskBus
 /// <param name="Backend">What holds its bytes.</param>
 /// <param name="Serial">Serial number by which the guest recognises it; at most 20 bytes.</param>
 /// <param name="BootIndex">Position in the firmware's boot order, from 0; null is not booted from.</param>
+/// <param name="Slot">The hot-plug slot it is plugged into, from 0; null places it among the devices of the start.</param>
 public sealed record DiskConfig(string Id, DiskBackend Backend, DiskBus Bus = DiskBus.Virtio,
-    string? Serial = null, int? BootIndex = null);
+    string? Serial = null, int? BootIndex = null, int? Slot = null);
 
 /// <summary>What holds the bytes of a disk.</summary>
 public abstract record DiskBackend(bool ReadOnly);
@@ -114,7 +120,8 @@ public sealed record ImageDisk(string Path, string Format, bool ReadOnly, bool D
 /// <summary>A network device of a machine.</summary>
 /// <param name="Id">Device id, unique in the machine.</param>
 /// <param name="MacAddress">In the form <c>02:00:00:00:00:01</c>.</param>
-public sealed record NicConfig(string Id, string MacAddress, NicBackend Backend, string Model = "virtio-net-pci");
+/// <param name="Slot">The hot-plug slot it is plugged into, from 0; null places it among the devices of the start.</param>
+public sealed record NicConfig(string Id, string MacAddress, NicBackend Backend, string Model = "virtio-net-pci", int? Slot = null);
 
 /// <summary>What a NIC is connected to.</summary>
 public abstract record NicBackend;
@@ -124,6 +131,9 @@ public sealed record TapNic(int Descriptor) : NicBackend;
 
 /// <summary>A tap device by name, which the monitor opens itself.</summary>
 public sealed record NamedTapNic(string Interface) : NicBackend;
+
+/// <summary>An open tap device that is handed to a monitor which runs already.</summary>
+public sealed record PassedTapNic(SafeFd Tap) : NicBackend;
 
 /// <summary>Connected to nothing.</summary>
 public sealed record UnconnectedNic : NicBackend;

@@ -188,6 +188,6 @@ internal sealed class VmMonitor : IAsyncDisposable
     {
         if (bundle.Nics.Count == 0) return null;
         if (bundle.Nics.Count > 1) throw HullException.Unsupported("a virtual machine has one network at its start; connect others while it runs");
-        return new SafeFd((int)TapDevice.Open(bundle.Nics[0].Tap).DangerousGetHandle());
+        return SafeFd.Take(TapDevice.Open(bundle.Nics[0].Tap));
     }
 }

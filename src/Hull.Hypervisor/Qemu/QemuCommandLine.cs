@@ -17,7 +17,7 @@ public static class QemuCommandLine
     {
         List<string> arguments =
         [
-            "-name", $"hull-{config.Id},debug-threads=on", "-nodefaults", "-no-user-config",
+            "-name", QemuMonitors.NameOf(config.Id), "-nodefaults", "-no-user-config",
             // A workload's guest that restarts has ended; a machine with firmware of its own comes up again.
             .. config.Boot is KernelBoot ? ["-no-reboot"] : Array.Empty<string>(),
             "-display", "none", "-S",
@@ -142,17 +142,17 @@ public static class QemuCommandLine
 
         if (config.VncSocket is not null)
         {
-            arguments.AddRange(["-device", new QemuProperties().Add("driver", "VGA").Add("id", "screen0").ToJson()]);
+            arguments.AddRange(["-device", new QemuProperties().Add("driver", config.Architecture == "arm64" ? "virtio-gpu-pci" : "VGA").Add("id", "screen0").ToJson()]);
             arguments.AddRange(["-vnc", "unix:" + config.VncSocket]);
         }
 
         if (config.TpmSocket is not null)
         {
             arguments.AddRange(["-chardev", QemuDevices.ClientChardev("tpm0-socket", config.TpmSocket)]);
-            arguments.AddRange(["-tpmdev", "emulator,id=tpm0,chardev=tpm0-socket", "-device", "tpm-crb,tpmdev=tpm0"]);
+            arguments.AddRange(["-tpmdev", "emulator,id=tpm0,chardev=tpm0-socket", "-device", config.Architecture == "arm64" ? "tpm-tis-device,tpmdev=tpm0" : "tpm-crb,tpmdev=tpm0"]);
         }
 
-        if (config.Disks.Any(disk => disk.Bus is DiskBus.Scsi))
+        if (config.Disks.Any(disk => disk.Bus is DiskBus.Scsi or DiskBus.ScsiCdRom))
             arguments.AddRange(["-device", new QemuProperties().Add("driver", "virtio-scsi-pci").Add("id", "scsi0").ToJson()]);
     }
 

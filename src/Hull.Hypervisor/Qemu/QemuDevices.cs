@@ -12,10 +12,11 @@ public static class QemuDevices
             DiskBus.Scsi => "scsi-hd",
             DiskBus.Sata => "ide-hd",
             DiskBus.CdRom => "ide-cd",
+            DiskBus.ScsiCdRom => "scsi-cd",
             _ => throw HullException.Invalid($"disk '{disk.Id}' has an unknown bus"),
         }).Add("id", disk.Id).Add("drive", node);
         if (disk.Bus == DiskBus.Virtio) device.Add("num-queues", 1);
-        if (disk.Bus == DiskBus.Scsi) device.Add("bus", "scsi0.0");
+        if (disk.Bus is DiskBus.Scsi or DiskBus.ScsiCdRom) device.Add("bus", "scsi0.0");
         return device.AddOptional("serial", disk.Serial).AddOptional("bootindex", disk.BootIndex).AddOptional("bus", bus);
     }
 
@@ -45,10 +46,14 @@ public static class QemuDevices
             .Add("vhost", false),
         NamedTapNic tap => new QemuProperties().Add("type", "tap").Add("id", "net-" + nic.Id).Add("ifname", tap.Interface)
             .Add("script", "no").Add("downscript", "no").Add("vhost", false),
+        PassedTapNic => new QemuProperties().Add("type", "tap").Add("id", "net-" + nic.Id).Add("fd", PassedName(nic.Id)).Add("vhost", false),
         // A hub with nothing else on it has no state of its own, so that what was saved with it loads with a tap in its place.
         UnconnectedNic => new QemuProperties().Add("type", "hubport").Add("id", "net-" + nic.Id).Add("hubid", HubNumber(nic.Id)),
         _ => throw HullException.Unsupported($"qemu has no network backend for {nic.Backend.GetType().Name}"),
     };
+
+    /// <summary>The name under which a tap that is passed to a running monitor is known there.</summary>
+    public static string PassedName(string nicId) => "tap-" + nicId;
 
     /// <summary>A hub for each NIC: two on one would be connected to each other.</summary>
     private static int HubNumber(string nicId) => (int)(Disks.Crc32.Of(System.Text.Encoding.UTF8.GetBytes(nicId)) & int.MaxValue);

@@ -31,9 +31,9 @@ internal static class QemuFeatures
             [HypervisorFeature.TrustedPlatformModule] = Exists("/usr/bin/swtpm")
                 ? FeatureSupport.Yes
                 : FeatureSupport.No("swtpm is not installed"),
-            [HypervisorFeature.UefiFirmware] = Exists("/usr/share/OVMF/OVMF_CODE_4M.fd") || !x86
+            [HypervisorFeature.UefiFirmware] = UefiFirmware.For(installation.Architecture) is { } firmware && Exists(firmware.Code)
                 ? FeatureSupport.Yes
-                : FeatureSupport.No("the package ovmf is not installed"),
+                : FeatureSupport.No($"the package {(x86 ? "ovmf" : "qemu-efi-aarch64")} is not installed"),
         };
         return new HypervisorCapabilities($"qemu {installation.Version}", accelerator.Name, accelerator.Reason, features);
     }

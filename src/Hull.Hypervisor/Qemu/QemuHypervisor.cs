@@ -39,7 +39,9 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
             var qmp = await QmpClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), cancellationToken: cancellationToken).ConfigureAwait(false);
-            return new QemuMachine(config, process, qmp, Capabilities);
+            var machine = new QemuMachine(config, process, qmp, Capabilities, options.LogPath);
+            await machine.LearnNodesAsync(cancellationToken).ConfigureAwait(false);
+            return machine;
         }
         catch (Exception cause) when (cause is SocketException or HullException)
         {
@@ -73,7 +75,7 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
             // The far ends must be open in the monitor alone, or its end would never be seen on the near ones.
             descriptors.Dispose();
             var qmp = await ConnectAsync(process, monitor, options.LogPath, cancellationToken).ConfigureAwait(false);
-            return new QemuMachine(config, process, qmp, Capabilities);
+            return new QemuMachine(config, process, qmp, Capabilities, options.LogPath);
         }
         catch
         {

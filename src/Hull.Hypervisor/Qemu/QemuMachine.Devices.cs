@@ -1,3 +1,4 @@
+using System.Globalization;
 using Hull.Hypervisor.Qmp;
 
 namespace Hull.Hypervisor.Qemu;
@@ -33,7 +34,7 @@ public sealed partial class QemuMachine
     {
         _capabilities.Demand(HypervisorFeature.HotplugDisk);
         var node = QemuDevices.NodeName(disk.Id);
-        var slot = disk.Bus == DiskBus.Virtio ? TakeSlot(disk.Id) : null;
+        var slot = disk.Bus == DiskBus.Virtio ? TakeSlot(disk.Id, disk.Slot) : null;
         await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(node, disk.Backend)), cancellationToken).ConfigureAwait(false);
         await PlugAsync(disk.Id, QemuDevices.Disk(disk, node, slot), QmpCommands.BlockdevDelete(node), cancellationToken).ConfigureAwait(false);
     }, cancellationToken);
@@ -41,7 +42,9 @@ public sealed partial class QemuMachine
     public Task AttachNicAsync(NicConfig nic, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
     {
         _capabilities.Demand(HypervisorFeature.HotplugNic);
-        var slot = TakeSlot(nic.Id);
+        var slot = TakeSlot(nic.Id, nic.Slot);
+        if (nic.Backend is PassedTapNic passed)
+            await Qmp.ExecuteAsync(QmpCommands.GetFd(QemuDevices.PassedName(nic.Id)), passed.Tap, cancellationToken: cancellationToken).ConfigureAwait(false);
         await RunAsync(QmpCommands.NetdevAdd(QemuDevices.Netdev(nic)), cancellationToken).ConfigureAwait(false);
         await PlugAsync(nic.Id, QemuDevices.Nic(nic, slot), QmpCommands.NetdevDelete("net-" + nic.Id), cancellationToken).ConfigureAwait(false);
     }, cancellationToken);
@@ -75,8 +78,15 @@ public sealed partial class QemuMachine
         }
     }, cancellationToken);
 
-    public Task SetMemoryAsync(long bytes, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    public Task PlugMemoryAsync(long bytes, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
     {
+        var (_, plugged) = await RunAsync(QmpCommands.QueryMemorySize(), cancellationToken).ConfigureAwait(false);
+        await PlugModuleAsync(plugged, bytes, cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    public Task<long> SetMemoryAsync(long bytes, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        var module = 0L;
         var (start, plugged) = await RunAsync(QmpCommands.QueryMemorySize(), cancellationToken).ConfigureAwait(false);
         if (bytes > start + plugged)
         {
@@ -84,15 +94,12 @@ public sealed partial class QemuMachine
             if (bytes > Config.MaximumMemoryBytes)
                 throw HullException.Invalid($"machine {Config.Id} can have at most {Config.MaximumMemoryBytes} bytes of memory, not {bytes}");
             const long granularity = 128L << 20; // a memory block of x86-64 Linux
-            var missing = (bytes - start - plugged + granularity - 1) / granularity * granularity;
-            var id = $"dimm{plugged >> 20}";
-            await RunAsync(QmpCommands.ObjectAdd(new QemuProperties().Add("qom-type", "memory-backend-ram")
-                .Add("id", "mem-" + id).Add("size", missing)), cancellationToken).ConfigureAwait(false);
-            await PlugAsync(id, new QemuProperties().Add("driver", "pc-dimm").Add("id", id).Add("memdev", "mem-" + id),
-                QmpCommands.ObjectDelete("mem-" + id), cancellationToken).ConfigureAwait(false);
+            module = (bytes - start - plugged + granularity - 1) / granularity * granularity;
+            await PlugModuleAsync(plugged, module, cancellationToken).ConfigureAwait(false);
         }
 
         if (Config.Balloon) await RunAsync(QmpCommands.Balloon(bytes), cancellationToken).ConfigureAwait(false);
+        return module;
     }, cancellationToken);
 
     public async Task<MachineStatistics> QueryStatisticsAsync(CancellationToken cancellationToken = default)
@@ -112,6 +119,17 @@ public sealed partial class QemuMachine
     /// <summary>The node that now holds a disk's bytes.</summary>
     public string NodeOf(string diskId) => QemuDevices.NodeName(diskId, _generations.GetValueOrDefault(diskId));
 
+    /// <summary>Learns which node holds each disk from a monitor that another process has worked with.</summary>
+    internal async Task LearnNodesAsync(CancellationToken cancellationToken)
+    {
+        foreach (var (device, node) in await RunAsync(QmpCommands.QueryBlockNodes(), cancellationToken).ConfigureAwait(false))
+        {
+            var prefix = QemuDevices.NodeName(DiskIdOf(device)) + "-";
+            if (node.StartsWith(prefix, StringComparison.Ordinal) && int.TryParse(node.AsSpan(prefix.Length), CultureInfo.InvariantCulture, out var generation))
+                _generations[DiskIdOf(device)] = generation;
+        }
+    }
+
     // A device's path is /machine/peripheral/<id>/virtio-backend for virtio disks, without the tail for others.
     private static string DiskIdOf(string path)
     {
@@ -119,8 +137,19 @@ public sealed partial class QemuMachine
         return path.StartsWith(prefix, StringComparison.Ordinal) ? path[prefix.Length..].Split('/')[0] : path;
     }
 
-    private string TakeSlot(string deviceId)
+    /// <summary>A module is named by what was plugged before it: a saved state knows it by its name.</summary>
+    private async Task PlugModuleAsync(long pluggedBefore, long bytes, CancellationToken cancellationToken)
     {
+        var id = $"dimm{pluggedBefore >> 20}";
+        await RunAsync(QmpCommands.ObjectAdd(new QemuProperties().Add("qom-type", "memory-backend-ram")
+            .Add("id", "mem-" + id).Add("size", bytes)), cancellationToken).ConfigureAwait(false);
+        await PlugAsync(id, new QemuProperties().Add("driver", "pc-dimm").Add("id", id).Add("memdev", "mem-" + id),
+            QmpCommands.ObjectDelete("mem-" + id), cancellationToken).ConfigureAwait(false);
+    }
+
+    private string TakeSlot(string deviceId, int? wanted)
+    {
+        if (wanted is { } number) return _slots[deviceId] = QemuDevices.SlotName(number);
         for (var slot = 0; slot < Config.HotplugSlots; slot++)
         {
             var name = QemuDevices.SlotName(slot);

@@ -33,7 +33,7 @@ public sealed partial class QemuMachine
             foreach (var diskId in overlays.Keys) _generations[diskId] = _generations.GetValueOrDefault(diskId) + 1;
         }, cancellationToken);
 
-    public Task BackupDisksAsync(IReadOnlyList<DiskBackup> disks, string bitmap, bool incremental,
+    public Task BackupDisksAsync(IReadOnlyList<DiskBackup> disks, string? bitmap, bool incremental,
         CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
     {
         _capabilities.Demand(HypervisorFeature.DirtyBitmaps);
@@ -46,10 +46,10 @@ public sealed partial class QemuMachine
                 var target = "backup-" + disk.DiskId;
                 await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(target, disk.Target)), cancellationToken).ConfigureAwait(false);
                 targets.Add(target);
-                await PrepareBitmapAsync(NodeOf(disk.DiskId), bitmap, incremental, cancellationToken).ConfigureAwait(false);
+                if (bitmap is not null) await PrepareBitmapAsync(NodeOf(disk.DiskId), bitmap, incremental, cancellationToken).ConfigureAwait(false);
                 var job = new BackupJob(target, NodeOf(disk.DiskId), target, incremental ? "incremental" : "full", incremental ? bitmap : null);
                 actions.Add(("blockdev-backup", job.ToProperties()));
-                if (!incremental)
+                if (bitmap is not null && !incremental)
                     actions.Add(("block-dirty-bitmap-add", QmpCommands.Bitmap(NodeOf(disk.DiskId), bitmap).Add("persistent", true)));
             }
 

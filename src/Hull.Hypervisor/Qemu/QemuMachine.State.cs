@@ -36,7 +36,15 @@ public sealed partial class QemuMachine
     {
         await PrepareMigrationAsync(cancellationToken).ConfigureAwait(false);
         await using var state = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 0);
-        await SendStateAsync(state, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await SendStateAsync(state, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception cause) when (cause is IOException or HullException { Kind: ErrorKind.Unavailable })
+        {
+            // A monitor that cannot make sense of a state ends; why, it has written to its log.
+            throw new HullException(ErrorKind.Internal, $"qemu ended while it loaded the state of machine {Config.Id}: {QemuHypervisor.LastLine(_logPath)}", cause);
+        }
     }, cancellationToken);
 
     /// <summary>Loads a state from an inherited descriptor, by the number it has in the monitor process.</summary>

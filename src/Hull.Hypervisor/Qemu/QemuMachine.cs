@@ -12,11 +12,13 @@ public sealed partial class QemuMachine : IVirtualMachine
     private readonly QmpSubscription _events;
     private readonly SemaphoreSlim _operations = new(1, 1);
     private readonly HypervisorCapabilities _capabilities;
+    private readonly string? _logPath;
     private volatile string? _shutdownReason;
     private int _disposed;
 
-    internal QemuMachine(VirtualMachineConfig config, ChildProcess process, QmpClient qmp, HypervisorCapabilities capabilities)
+    internal QemuMachine(VirtualMachineConfig config, ChildProcess process, QmpClient qmp, HypervisorCapabilities capabilities, string? logPath = null)
     {
+        _logPath = logPath;
         Config = config;
         _process = process;
         Qmp = qmp;
@@ -40,6 +42,7 @@ public sealed partial class QemuMachine : IVirtualMachine
         return state.Status switch
         {
             "running" => MachineState.Running,
+            "prelaunch" => MachineState.NotStarted,
             "inmigrate" => MachineState.Incoming,
             "shutdown" or "guest-panicked" or "internal-error" or "io-error" => MachineState.Stopped,
             _ => MachineState.Paused,

@@ -1,6 +1,9 @@
 using System.Collections.Concurrent;
+using System.Net.Sockets;
 using System.Text.Json;
 using System.Threading.Channels;
+using Hull.Linux;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Qmp;
 
@@ -68,7 +71,11 @@ public sealed class QmpClient : IAsyncDisposable
     /// Runs one command. An error answer becomes a <see cref="HullException"/> that names the command;
     /// no answer in time is <see cref="ErrorKind.Timeout"/>.
     /// </summary>
-    public async Task<TResult> ExecuteAsync<TResult>(QmpCommand<TResult> command, TimeSpan? timeout = null,
+    public Task<TResult> ExecuteAsync<TResult>(QmpCommand<TResult> command, TimeSpan? timeout = null,
+        CancellationToken cancellationToken = default) => ExecuteAsync(command, null, timeout, cancellationToken);
+
+    /// <summary>Runs one command with a descriptor as ancillary data, as <c>getfd</c> needs it; the monitor must be on a unix socket.</summary>
+    public async Task<TResult> ExecuteAsync<TResult>(QmpCommand<TResult> command, SafeFd? descriptor, TimeSpan? timeout = null,
         CancellationToken cancellationToken = default)
     {
         var id = Interlocked.Increment(ref _nextId);
@@ -77,7 +84,7 @@ public sealed class QmpClient : IAsyncDisposable
         try
         {
             if (_receiving.IsCompleted) throw Gone();
-            await SendAsync(command.Serialize(id), cancellationToken).ConfigureAwait(false);
+            await SendAsync(command.Serialize(id), descriptor, cancellationToken).ConfigureAwait(false);
             var result = await answer.Task.WaitAsync(timeout ?? DefaultTimeout, cancellationToken).ConfigureAwait(false);
             return command.Parse(Unwrap(command.Name, result));
         }
@@ -146,13 +153,20 @@ public sealed class QmpClient : IAsyncDisposable
         throw new HullException(kind, $"qemu refused {command}: {text.ReplaceLineEndings(" ").TrimEnd('.', ' ')}");
     }
 
-    private async Task SendAsync(byte[] message, CancellationToken cancellationToken)
+    private async Task SendAsync(byte[] message, SafeFd? descriptor, CancellationToken cancellationToken)
     {
         await _writing.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
+            var sent = 0;
+            if (descriptor is not null)
+            {
+                if (_stream is not NetworkStream { Socket: var socket }) throw HullException.Unsupported("a descriptor needs a monitor on a unix socket");
+                sent = (int)Check.Result(SocketCalls.Send((int)socket.Handle, message, [descriptor.Value]), $"pass a descriptor to the qemu monitor");
+            }
+
             // A message once begun is finished: half a message would break every later command.
-            await _stream.WriteAsync(message, _closing.Token).ConfigureAwait(false);
+            await _stream.WriteAsync(message.AsMemory(sent), _closing.Token).ConfigureAwait(false);
             await _stream.FlushAsync(_closing.Token).ConfigureAwait(false);
         }
         finally

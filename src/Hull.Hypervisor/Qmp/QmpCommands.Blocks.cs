@@ -60,6 +60,14 @@ public static partial class QmpCommands
     public static QmpCommand<IReadOnlyList<BlockStatistics>> QueryBlockStatistics() => new("query-blockstats", null, answer =>
         [.. answer.EnumerateArray().Select(ParseStatistics)]);
 
+    /// <summary>The device path and the node of every block device with a medium.</summary>
+    public static QmpCommand<IReadOnlyList<(string Device, string Node)>> QueryBlockNodes() => new("query-block", null, answer =>
+    [
+        .. answer.EnumerateArray().Where(entry => entry.TryGetProperty("qdev", out _) && entry.TryGetProperty("inserted", out _))
+            .Select(entry => (entry.GetProperty("qdev").GetString() ?? "",
+                entry.GetProperty("inserted").TryGetProperty("node-name", out var node) ? node.GetString() ?? "" : "")),
+    ]);
+
     internal static QemuProperties Bitmap(string node, string name) => new QemuProperties().Add("node", node).Add("name", name);
 
     private static BlockStatistics ParseStatistics(JsonElement entry)

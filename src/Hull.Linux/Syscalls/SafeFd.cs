@@ -20,6 +20,14 @@ public sealed class SafeFd : SafeHandle
     /// <summary>A view of a descriptor that somebody else closes, such as 0, 1 and 2.</summary>
     public static SafeFd Borrow(int descriptor) => new(descriptor, owns: false);
 
+    /// <summary>Takes a descriptor over from the runtime's own kind of handle, which no longer closes it.</summary>
+    public static SafeFd Take(SafeFileHandle handle)
+    {
+        var taken = new SafeFd((int)handle.DangerousGetHandle());
+        handle.SetHandleAsInvalid();
+        return taken;
+    }
+
     public override bool IsInvalid => handle < 0;
 
     /// <summary>The number, valid while this object is alive and not disposed.</summary>

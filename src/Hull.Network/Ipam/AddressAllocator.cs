@@ -61,5 +61,13 @@ internal sealed class AddressAllocator
         if (!taken.Add(AddressMath.ToNumber(address))) throw HullException.Conflict($"address {address} is already in use");
     }
 
+    /// <summary>Takes a particular address; false where it is outside the range that is given out, or taken.</summary>
+    public bool TryReserve(IPAddress address)
+    {
+        if (address.AddressFamily != family) return false;
+        var number = AddressMath.ToNumber(address);
+        return number >= first && number <= last && taken.Add(number);
+    }
+
     public void Release(IPAddress address) => taken.Remove(AddressMath.ToNumber(address));
 }

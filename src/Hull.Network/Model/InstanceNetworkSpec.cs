@@ -51,6 +51,11 @@ public sealed record EndpointSpec
 
     public IPAddress? IPv6Address { get; init; }
 
+    /// <summary>An address it had before and takes again where it is still free; another one is chosen where it is not.</summary>
+    public IPAddress? FormerIPv4Address { get; init; }
+
+    public IPAddress? FormerIPv6Address { get; init; }
+
     /// <summary>A MAC address such as 02:42:ac:11:00:02; null makes one from the address.</summary>
     public string? MacAddress { get; init; }
 

@@ -37,6 +37,9 @@ public sealed record MachineResource
 
     public List<MachineNicResource> Nics { get; init; } = [];
 
+    /// <summary>Ports as they are published now, such as <c>127.0.0.1:8080->80/tcp</c>.</summary>
+    public List<string> Ports { get; init; } = [];
+
     public List<MachineSnapshotResource> Snapshots { get; init; } = [];
 
     /// <summary>The snapshot its disks stand on.</summary>
@@ -47,7 +50,8 @@ public sealed record MachineResource
 
 public sealed record MachineDiskResource(string Id, string File, string Format, bool Medium);
 
-public sealed record MachineNicResource(string Id, string? Network, string MacAddress, string Model);
+/// <param name="Addresses">What it has on its network while the machine runs, and had last while it does not.</param>
+public sealed record MachineNicResource(string Id, string? Network, string MacAddress, string Model, List<string> Addresses);
 
 public sealed record MachineSnapshotResource(string Name, string? Parent, DateTimeOffset Created, string Description, bool Memory);
 
@@ -74,8 +78,10 @@ public sealed record MachineCreateRequest
 
     public List<MachineDiskRequest> Disks { get; init; } = [];
 
-    /// <summary>A network for each NIC; an empty name is a NIC without a cable.</summary>
-    public List<string> Networks { get; init; } = [];
+    public List<MachineNicRequest> Nics { get; init; } = [];
+
+    /// <summary>Ports to publish, by <c>port/protocol</c>, as the Docker API has them.</summary>
+    public Dictionary<string, List<PortBinding>?>? Ports { get; init; }
 
     /// <summary>cloud-init's user data; null makes no seed.</summary>
     public string? UserData { get; init; }
@@ -88,6 +94,13 @@ public sealed record MachineCreateRequest
 /// <param name="Path">An image file to copy, or, with <paramref name="Medium"/>, a CD-ROM image to read; null makes an empty disk.</param>
 /// <param name="Bytes">Size of an empty disk, or the size a copied one grows to.</param>
 public sealed record MachineDiskRequest(string? Path, long? Bytes, bool Medium = false);
+
+/// <param name="Network">Null for a NIC without a cable.</param>
+/// <param name="Address">A static IPv4 address; null lets the engine choose.</param>
+public sealed record MachineNicRequest(string? Network, string? Address = null);
+
+/// <param name="Path">The image to write, on the engine's host.</param>
+public sealed record MachineDiskExportRequest(string Path, string Format);
 
 /// <summary>What to change; a member that is null stays as it is.</summary>
 public sealed record MachineEditRequest
@@ -103,6 +116,9 @@ public sealed record MachineEditRequest
     public long? MaximumMemoryBytes { get; init; }
 
     public bool? AutoStart { get; init; }
+
+    /// <summary>All ports to publish from the next start on.</summary>
+    public Dictionary<string, List<PortBinding>?>? Ports { get; init; }
 }
 
 public sealed record MachineCloneRequest(string Name, bool Linked);
@@ -132,6 +148,8 @@ public sealed record MachineProgress(string? Step, string? Error = null);
 [JsonSerializable(typeof(List<MachineResource>))]
 [JsonSerializable(typeof(MachineCreateRequest))]
 [JsonSerializable(typeof(MachineEditRequest))]
+[JsonSerializable(typeof(MachineNicRequest))]
+[JsonSerializable(typeof(MachineDiskExportRequest))]
 [JsonSerializable(typeof(MachineCloneRequest))]
 [JsonSerializable(typeof(MachineSnapshotRequest))]
 [JsonSerializable(typeof(MachineBackupRequest))]

@@ -13,7 +13,7 @@ public static class DebianDisk
         Require.Root();
         Require.Program("mmdebstrap");
         var cache = Directory.CreateDirectory(Path.Combine(Repository.Root, "out", "cache")).FullName;
-        var disk = Path.Combine(cache, "debian-bookworm.qcow2");
+        var disk = Path.Combine(cache, "debian-bookworm-networkd.qcow2");
         await Gate.WaitAsync();
         try
         {

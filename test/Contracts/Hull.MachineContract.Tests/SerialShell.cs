@@ -13,7 +13,7 @@ public sealed class SerialShell : IDisposable
         #cloud-config
         runcmd:
         - [systemctl, stop, serial-getty@ttyS0]
-        - [sh, -c, 'dmesg -n 1; stty -F /dev/ttyS0 -echo; systemd-run -q sh -c "exec sh < /dev/ttyS0 > /dev/ttyS0 2>&1"; echo HULL-READY-$(hostname) > /dev/ttyS0']
+        - [sh, -c, 'dmesg -n 1; stty -F /dev/ttyS0 -echo; systemd-run -q -p KillSignal=SIGKILL sh -c "exec sh < /dev/ttyS0 > /dev/ttyS0 2>&1"; echo HULL-READY-$(hostname) > /dev/ttyS0']
 
         """;
 
