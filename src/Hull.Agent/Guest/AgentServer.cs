@@ -107,6 +107,9 @@ internal sealed class AgentServer
             case AgentOperation.ConfigureNetwork:
                 GuestNetwork.Configure(NetworkSetup.Read(request));
                 return null;
+            case AgentOperation.PrepareDisks:
+                _containers.PrepareDisks(request.Text());
+                return null;
             case AgentOperation.Quiesce:
                 return null;
             case AgentOperation.Shutdown:

@@ -50,6 +50,9 @@ internal sealed class GuestContainers
         return process.Pid;
     }
 
+    /// <summary>Does for a template what its clones need not do then; see <see cref="RootAssembly.Prepare"/>.</summary>
+    public void PrepareDisks(string writableDisk) => _roots.Prepare(writableDisk);
+
     public void Start(string id) => _runtime.Start(Find(id).Request.Id);
 
     public int Exec(ExecRequest request)

@@ -14,8 +14,30 @@ namespace Hull.Agent.Guest;
 /// </summary>
 internal sealed class RootAssembly
 {
+    /// <summary>
+    /// Tables of inodes that were never used need no zeros: the file behind the disk would grow by them, in the background.
+    /// </summary>
+    private const string WritableOptions = "noinit_itable";
+
+    private const string PreparedDirectory = "/run/writable";
+
     private readonly Dictionary<string, string> _disks = [];
     private readonly Dictionary<string, int> _partitions = [];
+
+    /// <summary>Serial number of the disk that is mounted read-only ahead of its use; null once it was used.</summary>
+    private string? _prepared;
+
+    /// <summary>
+    /// Mounts the writable disk of a template, read-only. A clone with a copy of that disk only makes it writable, which is
+    /// a fraction of mounting it; one with another disk unmounts it, which writes nothing to it.
+    /// </summary>
+    public void Prepare(string writableDisk)
+    {
+        Directory.CreateDirectory(PreparedDirectory);
+        Check.Result(MountCalls.Mount(FindDisk(writableDisk), PreparedDirectory, "ext4", MountFlags.MS_RDONLY, WritableOptions),
+            $"mount the template's writable disk");
+        _prepared = writableDisk;
+    }
 
     /// <summary>Mounts the root under <paramref name="directory"/> and answers its path.</summary>
     public string Mount(RootLayout layout, string directory)
@@ -32,12 +54,7 @@ internal sealed class RootAssembly
             lowers.Add(target);
         }
 
-        var writable = $"{directory}/writable";
-        Directory.CreateDirectory(writable);
-        if (layout.WritableDisk.Length > 0)
-            Check.Result(MountCalls.Mount(FindDisk(layout.WritableDisk), writable, "ext4", 0, null), $"mount the writable disk");
-        else
-            Check.Result(MountCalls.Mount("tmpfs", writable, "tmpfs", 0, "mode=755"), $"mount a writable tmpfs");
+        var writable = MountWritable(layout, directory);
 
         var (upper, work, root) = ($"{writable}/upper", $"{writable}/work", $"{directory}/rootfs");
         foreach (var path in (string[])[upper, work, root]) Directory.CreateDirectory(path);
@@ -55,6 +72,26 @@ internal sealed class RootAssembly
         using var target2 = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, root, Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open {root}");
         overlay.AttachTo(target2, root);
         return root;
+    }
+
+    private string MountWritable(RootLayout layout, string directory)
+    {
+        var isMounted = layout.WritableDisk.Length > 0 && layout.WritableDisk == _prepared;
+        if (isMounted) _prepared = null;
+        if (isMounted && layout.IsPrepared)
+        {
+            Check.Result(MountCalls.Mount(null, PreparedDirectory, null, MountFlags.MS_REMOUNT, WritableOptions), $"make the writable disk writable");
+            return PreparedDirectory;
+        }
+
+        if (isMounted) Check.Result(MountCalls.Umount(PreparedDirectory, 0), $"unmount the template's writable disk");
+        var writable = $"{directory}/writable";
+        Directory.CreateDirectory(writable);
+        if (layout.WritableDisk.Length > 0)
+            Check.Result(MountCalls.Mount(FindDisk(layout.WritableDisk), writable, "ext4", 0, WritableOptions), $"mount the writable disk");
+        else
+            Check.Result(MountCalls.Mount("tmpfs", writable, "tmpfs", 0, "mode=755"), $"mount a writable tmpfs");
+        return writable;
     }
 
     /// <summary>Device of the disk with that serial number. Clones have the disks of their template, with other media.</summary>

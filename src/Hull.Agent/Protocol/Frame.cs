@@ -89,6 +89,9 @@ public enum AgentOperation : ushort
     ConfigureNetwork = 16,
     PauseContainer = 17,
     ResumeContainer = 18,
+
+    /// <summary>Finds the disks and mounts the writable one read-only, for a template whose clones begin with a copy of it.</summary>
+    PrepareDisks = 19,
 }
 
 /// <summary>What the guest reports unasked.</summary>

@@ -5,7 +5,7 @@ namespace Hull.Agent.Protocol;
 /// <param name="KernelRelease">As uname(2) has it.</param>
 public sealed record HelloReply(uint ProtocolVersion, string KernelRelease)
 {
-    public const uint Current = 1;
+    public const uint Current = 2;
 
     public WireWriter Write(WireWriter writer) => writer.U32(ProtocolVersion).Text(KernelRelease);
 
@@ -83,12 +83,14 @@ public sealed record DiskExtent(long Offset, long Length)
 /// <param name="LayersDisk">Serial number of the disk that holds the layers.</param>
 /// <param name="Layers">One erofs image per layer, lowest first.</param>
 /// <param name="WritableDisk">Serial number of the ext4 disk for what is written; empty means memory.</param>
-public sealed record RootLayout(string LayersDisk, IReadOnlyList<DiskExtent> Layers, string WritableDisk)
+/// <param name="IsPrepared">The writable disk is an unchanged copy of the one the template had mounted.</param>
+public sealed record RootLayout(string LayersDisk, IReadOnlyList<DiskExtent> Layers, string WritableDisk, bool IsPrepared = false)
 {
     public WireWriter Write(WireWriter writer) =>
-        writer.Text(LayersDisk).List(Layers, static (w, l) => l.Write(w)).Text(WritableDisk);
+        writer.Text(LayersDisk).List(Layers, static (w, l) => l.Write(w)).Text(WritableDisk).Flag(IsPrepared);
 
-    public static RootLayout Read(WireReader reader) => new(reader.Text(), reader.List(DiskExtent.Read), reader.Text());
+    public static RootLayout Read(WireReader reader) =>
+        new(reader.Text(), reader.List(DiskExtent.Read), reader.Text(), reader.Flag());
 }
 
 /// <summary>A disk to mount in a container.</summary>

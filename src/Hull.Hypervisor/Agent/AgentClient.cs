@@ -76,6 +76,10 @@ public sealed class AgentClient : IAsyncDisposable
     public async Task<StatisticsReply> StatisticsAsync(string id, CancellationToken cancellationToken = default) =>
         StatisticsReply.Read(await RequestAsync(AgentOperation.Statistics, new ProcessTarget(id, "").Write, null, cancellationToken).ConfigureAwait(false));
 
+    /// <summary>For a template: mounts the writable disk ahead of its use, with nothing written to it.</summary>
+    public Task PrepareDisksAsync(string writableDisk, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.PrepareDisks, writer => writer.Text(writableDisk), null, cancellationToken);
+
     /// <summary>Has the guest send nothing more until it is released; then its machine can be saved or duplicated.</summary>
     public Task QuiesceAsync(CancellationToken cancellationToken = default) =>
         RequestAsync(AgentOperation.Quiesce, null, null, cancellationToken);

@@ -18,10 +18,11 @@ public sealed class WritableDisk(string directory)
     public const long DefaultBytes = 20L << 30;
 
     /// <summary>Makes a new disk at <paramref name="path"/>; one that is there stays as it is.</summary>
-    public void Create(string path, long bytes = DefaultBytes)
+    /// <param name="source">A disk of that size to copy; null copies the one that is kept.</param>
+    public void Create(string path, long bytes = DefaultBytes, string? source = null)
     {
         if (File.Exists(path)) return;
-        var source = Formatted(bytes);
+        source ??= Formatted(bytes);
         var incoming = path + ".new";
         SparseFile.Copy(source, incoming);
         File.Move(incoming, path, overwrite: true);
@@ -30,7 +31,7 @@ public sealed class WritableDisk(string directory)
     private string Formatted(long bytes)
     {
         Directory.CreateDirectory(directory);
-        var path = Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"ext4-{bytes}.img"));
+        var path = Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"ext4-2-{bytes}.img"));
         if (File.Exists(path)) return path;
         using var exclusive = FileLock.Acquire(Path.Combine(directory, "lock"));
         if (File.Exists(path)) return path;
@@ -42,9 +43,13 @@ public sealed class WritableDisk(string directory)
             Check.Result(FileCalls.Truncate(file.Value, bytes), $"size {incoming}");
         }
 
+        // The two directories of an overlay, so that no guest has to make them.
+        var content = path + ".content";
+        foreach (var name in (string[])["upper", "work"]) Directory.CreateDirectory(Path.Combine(content, name));
         // A small journal keeps the file system consistent over a power failure; blocks for root alone make no sense here.
         ChildProcess.Run(new ChildProcessOptions("mke2fs", "-q", "-t", "ext4", "-F", "-m", "0", "-J", "size=8",
-            "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", incoming), timeout: TimeSpan.FromMinutes(1)).RequireSuccess();
+            "-d", content, "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", incoming), timeout: TimeSpan.FromMinutes(1)).RequireSuccess();
+        Directory.Delete(content, recursive: true);
         File.Move(incoming, path);
         return path;
     }

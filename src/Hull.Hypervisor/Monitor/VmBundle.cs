@@ -31,6 +31,9 @@ public sealed record VmBundle
     /// <summary>An ext4 image for what is written; null keeps it in the guest's memory.</summary>
     public string? WritableDisk { get; init; }
 
+    /// <summary>The writable disk is a copy of the template's, never used by a machine before.</summary>
+    public bool WritableIsPrepared { get; init; }
+
     public IReadOnlyList<VmNic> Nics { get; init; } = [];
 
     public IReadOnlyList<VmRoute> Routes { get; init; } = [];
@@ -42,7 +45,8 @@ public sealed record GuestSource(string QemuProgram, string QemuBuild, string Ac
     string Digest, string Kernel, string Initrd, string Release);
 
 /// <param name="MemoryPath">The sealed memory file, by the descriptor of the process that keeps it: /proc/PID/fd/N.</param>
-public sealed record TemplateSource(string Key, string MemoryPath, string StatePath);
+/// <param name="WritablePath">The disk it has mounted, to be copied for a machine that writes.</param>
+public sealed record TemplateSource(string Key, string MemoryPath, string StatePath, string WritablePath);
 
 /// <param name="Tap">Name of the tap device, in the network namespace of the engine.</param>
 public sealed record VmNic(string Tap, string Name, string MacAddress, IReadOnlyList<string> Addresses, uint Mtu);

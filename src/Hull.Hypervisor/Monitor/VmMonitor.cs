@@ -125,7 +125,7 @@ internal sealed class VmMonitor : IAsyncDisposable
     {
         var translation = GuestSpec.Translate(spec, Id, bundle.Nics.Count > 0);
         var root = new RootLayout(SandboxShape.LayersDisk, layers?.Extents ?? [],
-            bundle.WritableDisk is null ? "" : SandboxShape.WritableDisk);
+            bundle.WritableDisk is null ? "" : SandboxShape.WritableDisk, bundle.WritableIsPrepared);
         SafeFd[] own = [SafeFd.Borrow(0), SafeFd.Borrow(1), SafeFd.Borrow(2)];
         var (streams, outputs) = OpenStreams(_terminal is not null, own, out var feed);
         _outputs.AddRange(outputs);
@@ -159,7 +159,7 @@ internal sealed class VmMonitor : IAsyncDisposable
         if (bundle.Template is null) return await SandboxMachine.BootAsync(hypervisor, guest, shape, options).ConfigureAwait(false);
         using var memory = MemoryFile.Open(bundle.Template.MemoryPath);
         return await SandboxMachine.CloneAsync(hypervisor,
-            new Template(bundle.Template.Key, shape, guest, memory, bundle.Template.StatePath), options).ConfigureAwait(false);
+            new Template(bundle.Template.Key, shape, guest, memory, bundle.Template.StatePath, bundle.Template.WritablePath), options).ConfigureAwait(false);
     }
 
     private static ReleaseRequest ReleaseFor(VmBundle bundle) => new(RandomNumberGenerator.GetBytes(64),

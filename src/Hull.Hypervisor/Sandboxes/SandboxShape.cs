@@ -22,7 +22,7 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
     public const int HotplugSlots = 6;
 
     /// <summary>Counts up when the layout below changes, so that older templates are not used.</summary>
-    public const int LayoutVersion = 3;
+    public const int LayoutVersion = 4;
 
     public static SandboxShape Default { get; } = new(256L << 20, 1);
 

@@ -15,6 +15,7 @@ internal static class Rehearsal
 
     public static async Task PlayAsync(AgentClient agent)
     {
+        await agent.PrepareDisksAsync(SandboxShape.WritableDisk).ConfigureAwait(false);
         await agent.ReleaseAsync(new ReleaseRequest(new byte[64], TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000,
             "template", new string('0', 32), NetworkSetup.None)).ConfigureAwait(false);
         await using var output = agent.OpenStream();

@@ -6,7 +6,10 @@ namespace Hull.Hypervisor.Templates;
 /// <summary>A booted machine, stopped at the release gate, from which others begin.</summary>
 /// <param name="Key">Digest of everything that must be the same for its state to fit; see <see cref="TemplateKey"/>.</param>
 /// <param name="StatePath">The state of its devices.</param>
-public sealed record Template(string Key, SandboxShape Shape, GuestImage Guest, MemoryFile Memory, string StatePath) : IDisposable
+/// <param name="WritablePath">
+/// The disk for what is written that it has mounted read-only, of <see cref="Disks.WritableDisk.DefaultBytes"/>. Never changed.
+/// </param>
+public sealed record Template(string Key, SandboxShape Shape, GuestImage Guest, MemoryFile Memory, string StatePath, string WritablePath) : IDisposable
 {
     public void Dispose() => Memory.Dispose();
 }

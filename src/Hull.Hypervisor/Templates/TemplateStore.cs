@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Guest;
 using Hull.Hypervisor.Qemu;
 using Hull.Hypervisor.Sandboxes;
@@ -13,6 +14,7 @@ namespace Hull.Hypervisor.Templates;
 public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) : IAsyncDisposable
 {
     private readonly ConcurrentDictionary<string, Lazy<Task<Template>>> _templates = new();
+    private readonly WritableDisk _disks = new(Path.Combine(directory, "disks"));
 
     /// <summary>
     /// The template for a shape, booted now if there is none. Callers that ask meanwhile wait for the same boot; a boot
@@ -51,27 +53,29 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
         var home = Path.Combine(directory, key);
         var saved = Path.Combine(home, "memory");
         var kept = Path.Combine(home, "state");
-        // The memory is put in place last: where it is, the state beside it is whole.
-        if (File.Exists(saved) && File.Exists(kept)) return new Template(key, shape, guest, MemoryFile.Load("hull-template", saved), kept);
+        var writable = Path.Combine(home, "writable.img");
+        // The memory is put in place last: where it is, the state and the disk beside it are whole.
+        if (File.Exists(saved) && File.Exists(kept)) return new Template(key, shape, guest, MemoryFile.Load("hull-template", saved), kept, writable);
         Directory.CreateDirectory(home);
+        File.Delete(writable);
+        _disks.Create(writable);
         var memory = MemoryFile.Create("hull-template", shape.MemoryBytes);
         try
         {
-            var statePath = Path.Combine(home, "state");
-            var options = new SandboxOptions("template-" + key[..12], ConsolePath: Path.Combine(home, "console.log"),
+            var options = new SandboxOptions("template-" + key[..12], WritableDisk: writable, ConsolePath: Path.Combine(home, "console.log"),
                 LogPath: Path.Combine(home, "qemu.log"));
             await using (var sandbox = await SandboxMachine.BootAsync(hypervisor, guest, shape, options, memory).ConfigureAwait(false))
             {
                 await Rehearsal.PlayAsync(sandbox.Agent).ConfigureAwait(false);
                 await sandbox.Machine.PauseAsync().ConfigureAwait(false);
-                await sandbox.Machine.SaveStateAsync(statePath).ConfigureAwait(false);
+                await sandbox.Machine.SaveStateAsync(kept).ConfigureAwait(false);
                 await sandbox.Machine.QuitAsync(TimeSpan.FromSeconds(30)).ConfigureAwait(false);
             }
 
             memory.Seal();
             memory.SaveTo(saved + ".new");
             File.Move(saved + ".new", saved, overwrite: true);
-            return new Template(key, shape, guest, memory, statePath);
+            return new Template(key, shape, guest, memory, kept, writable);
         }
         catch
         {

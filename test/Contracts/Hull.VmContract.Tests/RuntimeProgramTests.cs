@@ -74,7 +74,7 @@ public sealed class RuntimeProgramTests(VmFixture vm, ITestOutputHelper output) 
             MemoryBytes = SandboxShape.Default.MemoryBytes,
             Guest = new GuestSource(vm.Hypervisor.Installation.Program, vm.Hypervisor.Installation.Build, vm.Hypervisor.Accelerator.Name,
                 vm.Hypervisor.Accelerator.Reason, guest.Digest, guest.Kernel, guest.Initrd, guest.Release),
-            Template = new TemplateSource(template.Key, $"/proc/{Environment.ProcessId}/fd/{template.Memory.Descriptor.Value}", template.StatePath),
+            Template = new TemplateSource(template.Key, $"/proc/{Environment.ProcessId}/fd/{template.Memory.Descriptor.Value}", template.StatePath, template.WritablePath),
             Layers = [_directory["l0.erofs"], _directory["l1.erofs"]],
         };
         File.WriteAllText(_directory["bundle/vm.json"], JsonSerializer.Serialize(bundle, VmBundleJson.Default.VmBundle));

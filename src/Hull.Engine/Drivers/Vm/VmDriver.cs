@@ -143,7 +143,9 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     {
         var shape = ShapeOf(spec);
         var writable = Path.Combine(spec.StateDirectory, "writable.img");
-        _platform.Disks.Create(writable, DiskBytesOf(spec));
+        // A disk that a machine has used is no longer the one the template has mounted, even if that machine never came to run.
+        var isPrepared = DiskBytesOf(spec) == Hull.Hypervisor.Disks.WritableDisk.DefaultBytes && !File.Exists(writable);
+        _platform.Disks.Create(writable, DiskBytesOf(spec), isPrepared ? template.WritablePath : null);
         var process = spec.Spec.Process ?? throw HullException.Internal($"{spec.Id} has no process");
         var account = ResolveAccount(spec, spec.User);
         var final = spec.Spec with
@@ -168,6 +170,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             Template = template,
             Layers = spec.Root.LayerFiles,
             WritableDisk = writable,
+            WritableIsPrepared = isPrepared,
             Nics = [.. spec.Network.Endpoints.Select(ToNic)],
             Routes = [.. spec.Network.Endpoints.SelectMany(ToRoutes)],
         };

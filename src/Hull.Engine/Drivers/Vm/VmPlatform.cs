@@ -38,7 +38,7 @@ internal sealed class VmPlatform : IAsyncDisposable
         return (
             new GuestSource(hypervisor.Installation.Program, hypervisor.Installation.Build, hypervisor.Accelerator.Name,
                 hypervisor.Accelerator.Reason, guest.Digest, guest.Kernel, guest.Initrd, guest.Release),
-            new TemplateSource(template.Key, $"/proc/{Environment.ProcessId}/fd/{template.Memory.Descriptor.Value}", template.StatePath));
+            new TemplateSource(template.Key, $"/proc/{Environment.ProcessId}/fd/{template.Memory.Descriptor.Value}", template.StatePath, template.WritablePath));
     }
 
     public async ValueTask DisposeAsync()
