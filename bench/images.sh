@@ -45,7 +45,9 @@ def image(tag, layers):
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **l} for _, l in layers]}).encode())
     return {"mediaType": "application/vnd.oci.image.manifest.v1+json", **manifest, "annotations": {"org.opencontainers.image.ref.name": tag}}
 words = [random.randbytes(24) for _ in range(4096)]
-def text(length): return b"".join(random.choice(words) + random.randbytes(8) for _ in range(length // 32))
+# A megabyte is far more than gzip looks back, so a file may be made of the same ones in another order.
+megabytes = [b"".join(random.choice(words) + random.randbytes(8) for _ in range((1 << 20) // 32)) for _ in range(16)]
+def text(length): return random.randbytes(32) + b"".join(random.choice(megabytes) for _ in range(-(-length >> 20)))[:length - 32]
 big = [layer([(f"layer{l}/file{f}", text(size // 10 // 16)) for f in range(16)]) for l in range(10)]
 other = big[:9] + [layer([("other", text(1 << 20))])]
 small = [layer([(f"d{i // 500}/f{i}", words[i % 4096] * (i % 40)) for i in range(count)])]
@@ -84,7 +86,7 @@ export -f unpack; export own work
 for tag in big small; do
     measure "wipe $work/hull" out/bin/hull pull --root "$work/hull" -q "$own/bench:$tag"
     hull_s=$seconds hull_m=$memory; line "hull pull $tag"; echo
-    best_s=999999 best_m=999999
+    declare "hull_s_$tag=$hull_s"
     measure "podman --root $work/podman --runroot $work/podman-run --storage-driver overlay rmi -af" "${podman_pull[@]}" "$own/bench:$tag"
     line "podman pull $tag"; echo "   hull/podman $(ratio "$hull_s" "$seconds") time, $(ratio "$hull_m" "$memory") memory"
     measure "rm -rf $work/umoci $work/bundle" bash -c "unpack $tag"
@@ -100,8 +102,10 @@ if command -v dockerd > /dev/null; then
         for _ in $(seq 100); do docker -H "unix://$work/docker.sock" info > /dev/null 2>&1 && break; sleep 0.2; done
         for tag in big small; do
             measure "docker -H unix://$work/docker.sock rmi -f $own/bench:$tag" docker -H "unix://$work/docker.sock" pull -q "$own/bench:$tag"
-            line "docker pull $tag"; echo
+            hull_s=hull_s_$tag
+            line "docker pull $tag"; echo "   hull/docker $(ratio "${!hull_s}" "$seconds") time (the memory is the client's)"
         done
+        awk '/^VmHWM/ { printf "dockerd, peak of its own memory %15.0f MiB\n", $2 / 1024 }' "/proc/$daemon/status"
         kill "$daemon"; wait "$daemon" || true
     ) 9> /tmp/hull-dockerd.lock
 fi
@@ -109,7 +113,8 @@ fi
 # The bound: inflating the layers with all cores and writing the files, which no puller can go below.
 for tag in big small; do
     measure "rm -rf $work/bound" bash -c "mkdir $work/bound; skopeo inspect --raw --tls-verify=false docker://$own/bench:$tag | jq -r '.layers[].digest[7:]' | xargs -P \$(nproc) -I{} tar -xzf $work/layout/blobs/sha256/{} -C $work/bound"
-    line "bound of $tag (gunzip and tar)"; echo
+    hull_s=hull_s_$tag
+    line "bound of $tag (gunzip and tar)"; echo "   hull/bound $(ratio "${!hull_s}" "$seconds")"
 done
 wipe "$work/hull"
 out/bin/hull pull --root "$work/hull" -q "$own/bench:big" > /dev/null
