@@ -44,7 +44,9 @@ public sealed unsafe partial class ZstdDecompressor : IDisposable
         {
             var from = new Buffer { Start = source, Size = (nuint)input.Length };
             var to = new Buffer { Start = target, Size = (nuint)output.Length };
-            IsAtEnd = Check(DecompressStream(_stream, &to, &from)) == 0;
+            var wanted = Check(DecompressStream(_stream, &to, &from));
+            // Asked without input behind a complete frame, the library wants the head of another, which need not come.
+            if (from.Position > 0 || to.Position > 0) IsAtEnd = wanted == 0;
             return ((int)from.Position, (int)to.Position);
         }
     }

@@ -59,6 +59,21 @@ public sealed class ClientTests : IDisposable
         Assert.NotEqual(0, Command.Run(skopeo, "inspect", "--tls-verify=false", $"docker://{registry.Address}/b/copy:v2").ExitCode);
     }
 
+    [Fact]
+    public void LayersOfZstdAreUnpacked()
+    {
+        Require.Root();
+        var skopeo = Require.Program("skopeo");
+        using var registry = RegistryProcess.Hull();
+        PushTo(registry, "a/busybox:v1");
+        Command.Run(skopeo, "copy", "--src-tls-verify=false", $"docker://{registry.Address}/a/busybox:v1", $"dir:{_directory["plain"]}").Ok();
+        Command.Run(skopeo, "copy", "--dest-decompress", $"dir:{_directory["plain"]}", $"dir:{_directory["open"]}").Ok();
+        Command.Run(skopeo, "copy", "--dest-tls-verify=false", "--dest-compress-format", "zstd", $"dir:{_directory["open"]}", $"docker://{registry.Address}/z/busybox:v1").Ok();
+        Assert.Contains("+zstd", Command.Run(skopeo, "inspect", "--raw", "--tls-verify=false", $"docker://{registry.Address}/z/busybox:v1").Ok().Output);
+        Command.Run(Hull, "pull", "--root", _directory["other"], "-q", $"{registry.Address}/z/busybox:v1").Ok();
+        Command.Run(Hull, "image", "verify", "--root", _directory["other"]).Ok();
+    }
+
     [Theory]
     [InlineData("podman")]
     [InlineData("buildah")]

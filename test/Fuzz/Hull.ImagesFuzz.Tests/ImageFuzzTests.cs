@@ -38,6 +38,7 @@ public class ImageFuzzTests
         File.WriteAllText(directory["f"], string.Concat(Enumerable.Range(0, 3000)));
         Command.Shell($"cd {directory.Path} && gzip -k f && zstd -q -k f || true").Ok();
         var corpus = Directory.GetFiles(directory.Path).Select(File.ReadAllBytes).ToList();
+        corpus.Add([0x28, 0xB5, 0x2F, 0xFD, 0x20, 5, 0x29, 0, 0, .. "hello"u8]);
         Fuzz(corpus, 3000, bytes =>
         {
             using var stream = LayerStream.Open(new MemoryStream(bytes), new UnpackLimits { MaxLayerSize = 1 << 20 });
