@@ -1,5 +1,6 @@
 using Hull.Linux.Seccomp;
 using Hull.Oci.Runtime;
+using Hull.Runtime.Checkpoints;
 using Hull.Runtime.Resources;
 using Hull.Runtime.Setup;
 using Hull.Runtime.Specs;
@@ -11,6 +12,8 @@ public static class RuntimeFeatures
 {
     public static Features Describe() => new()
     {
+        // The name is runc's, which engines know.
+        Annotations = new Dictionary<string, string> { ["org.opencontainers.runc.checkpoint.enabled"] = CriuService.IsInstalled() ? "true" : "false" },
         OciVersionMin = "1.0.0",
         OciVersionMax = "1.2.0",
         Hooks = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],

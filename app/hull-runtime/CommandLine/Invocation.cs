@@ -24,7 +24,7 @@ internal sealed class Invocation(FlagSet global, FlagSet flags, IReadOnlyList<st
         new("log", FlagKind.Value, "file that gets errors besides stderr"),
         new("log-format", FlagKind.Value, "text or json"),
         new("root", FlagKind.Value, "directory of the containers' state"),
-        new("criu", FlagKind.Value, "ignored: criu is looked up in $PATH"),
+        new("criu", FlagKind.Value, "the criu of checkpoint and restore, looked up in $PATH unless it is a path"),
         new("systemd-cgroup", FlagKind.Switch, "let systemd make cgroups; cgroupsPath is slice:prefix:name"),
         new("cgroup-manager", FlagKind.Value, "cgroupfs or systemd"),
         new("rootless", FlagKind.Value, "true, false or auto"),

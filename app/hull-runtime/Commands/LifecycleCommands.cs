@@ -10,7 +10,8 @@ namespace Hull.RuntimeCli.Commands;
 /// <summary>create, run, start, kill and delete.</summary>
 internal static class LifecycleCommands
 {
-    private static readonly Flag[] s_createFlags =
+    /// <summary>Flags of every command that makes a container.</summary>
+    internal static readonly Flag[] BundleFlags =
     [
         new("bundle", FlagKind.Value, "the bundle's directory, the working directory unless given", 'b'),
         new("console-socket", FlagKind.Value, "unix socket that is sent the terminal's master"),
@@ -20,7 +21,7 @@ internal static class LifecycleCommands
         new("preserve-fds", FlagKind.Value, "hand on this many descriptors after stderr"),
     ];
 
-    internal static Command Create() => new("create", "[flags] <id>", "make a container whose program waits for start", s_createFlags, invocation =>
+    internal static Command Create() => new("create", "[flags] <id>", "make a container whose program waits for start", BundleFlags, invocation =>
     {
         SelfProtection.Ensure(invocation.CommandLine);
         using var init = invocation.Runtime.Create(invocation.Flags.RequireId("create"), CreateOptionsOf(invocation, acceptsTerminal: false));
@@ -29,7 +30,7 @@ internal static class LifecycleCommands
 
     internal static Command Run() => new("run", "[flags] <id>", "make and start a container",
         [
-            .. s_createFlags,
+            .. BundleFlags,
             new("detach", FlagKind.Switch, "return when the container was started", 'd'),
             new("keep", FlagKind.Switch, "do not delete the container when it has ended"),
             new("no-subreaper", FlagKind.Switch, "do not collect orphans of the container"),
@@ -72,7 +73,7 @@ internal static class LifecycleCommands
             return 0;
         });
 
-    private static CreateOptions CreateOptionsOf(Invocation invocation, bool acceptsTerminal) => new()
+    internal static CreateOptions CreateOptionsOf(Invocation invocation, bool acceptsTerminal) => new()
     {
         Bundle = invocation.Flags.Get("bundle") ?? Environment.CurrentDirectory,
         ConsoleSocket = invocation.Flags.Get("console-socket") is { Length: > 0 } path ? path : null,
