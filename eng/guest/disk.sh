@@ -27,12 +27,13 @@ add() { # a file with the shared libraries it names
 
 for program in bash sh cat cp mv rm mkdir rmdir ls ln chmod chown stat readlink sleep true false env id head tail grep sed awk cut tr wc sort \
     find mount umount unshare nsenter hostname ionice chrt script kill ps dd tee touch date uname setpriv setsid timeout ip newuidmap \
-    newgidmap busybox runc crun; do
+    newgidmap busybox runc crun systemctl; do
     path=$(command -v "$program") || continue
     add "$path"
     [ -e "$root/bin/$program" ] || ln -s "$path" "$root/bin/$program"
     [ -e "$root/usr/bin/$program" ] || ln -s "$path" "$root/usr/bin/$program"
 done
+[ ! -e /lib/systemd/systemd ] || add /lib/systemd/systemd
 for library in libseccomp.so.2 libstdc++.so.6 libgcc_s.so.1 libz.so.1 libssl.so.3 libcrypto.so.3; do
     path=$(ldconfig -p | sed -n "s/.*$library .*x86-64.* => //p" | head -n 1)
     [ -z "$path" ] || add "$path"

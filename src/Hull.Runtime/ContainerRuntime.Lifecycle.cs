@@ -116,8 +116,8 @@ public sealed partial class ContainerRuntime
         isWaiting = waitForStart || spec.Hooks?.StartContainer is { Count: > 0 };
         var seccomp = spec.Linux!.Seccomp is { } filter ? SeccompFilter.Get(SeccompTranslation.ToPolicy(filter), Options.Root + "/.seccomp") : null;
 
-        using var directory = ContainerDirectory.Create(Options.Root, id);
         var cgroup = CgroupManager.Name(id, spec.Linux.CgroupsPath, Options.CgroupDriver, IsRootless);
+        using var directory = ContainerDirectory.Create(Options.Root, id);
         var state = NewState(id, spec, bundle, cgroup);
         CgroupEntry? entry = null;
         try

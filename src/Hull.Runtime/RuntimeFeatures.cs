@@ -22,7 +22,7 @@ public static class RuntimeFeatures
         {
             Namespaces = [.. NamespaceTable.All.Select(kind => kind.Type).Order(StringComparer.Ordinal)],
             Capabilities = CapabilityTable.Names,
-            Cgroup = new CgroupFeatures { V1 = true, V2 = true, Systemd = false, SystemdUser = false, Rdma = true },
+            Cgroup = new CgroupFeatures { V1 = true, V2 = true, Systemd = true, SystemdUser = true, Rdma = true },
             Seccomp = new SeccompFeatures
             {
                 Enabled = true,

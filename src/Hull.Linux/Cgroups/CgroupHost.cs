@@ -70,6 +70,17 @@ internal sealed class CgroupHost
         };
     }
 
+    /// <summary>The cgroup of a process in the hierarchy with a controller or name; v2 has "". See cgroups(7), /proc/[pid]/cgroup.</summary>
+    internal static string PathOf(string file, string controller)
+    {
+        foreach (var line in (CgroupFile.TryRead(file, out _) ?? "").Split('\n'))
+        {
+            if (line.Split(':', 3) is [_, var controllers, var path] && Array.IndexOf(controllers.Split(','), controller) >= 0) return path;
+        }
+
+        return "/";
+    }
+
     private static string OwnUnifiedPath(string text)
     {
         foreach (var line in text.Split('\n'))

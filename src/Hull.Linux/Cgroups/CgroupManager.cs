@@ -45,6 +45,14 @@ public static class CgroupManager
             foreach (var controller in hierarchy.Controllers) paths[controller] = directory;
         }
 
+        if (host.UnifiedMount is { } unified)
+        {
+            // Nothing is limited there; but a process has one cgroup in v2 too, by which systemd and eBPF programs know it.
+            var directory = CgroupTree.Join(unified, pathFrom(host.UnifiedOwnPath));
+            roots[directory] = unified;
+            paths[V1Cgroup.Unified] = directory;
+        }
+
         return new V1Cgroup(paths, directory => roots[directory], rootless);
     }
 
@@ -70,6 +78,8 @@ public static class CgroupManager
         {
             if (directory.StartsWith(hierarchy.Mount + "/", StringComparison.Ordinal)) return hierarchy.Mount;
         }
+
+        if (CgroupHost.Current.UnifiedMount is { } unified && directory.StartsWith(unified + "/", StringComparison.Ordinal)) return unified;
 
         return CgroupHost.DefaultRoot;
     }

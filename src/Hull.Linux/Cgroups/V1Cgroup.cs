@@ -6,6 +6,9 @@ namespace Hull.Linux.Cgroups;
 /// <summary>A cgroup of version 1: the same name in every mounted hierarchy (Documentation/admin-guide/cgroup-v1).</summary>
 internal sealed class V1Cgroup : ICgroup
 {
+    /// <summary>The key of the directory in the v2 hierarchy that a machine has beside v1 ("hybrid").</summary>
+    internal const string Unified = "unified";
+
     // Where processes are listed: the first of these that is there.
     private static readonly string[] DecidingControllers = ["devices", "freezer", "pids", "memory", "cpu"];
     private const int FreezeAttempts = 1000;
@@ -116,7 +119,7 @@ internal sealed class V1Cgroup : ICgroup
         {
             foreach (var directory in _directories)
             {
-                var path = CgroupTree.Join(directory, CgroupTree.Clean(subgroup ?? "")) + "/tasks";
+                var path = CgroupTree.Join(directory, CgroupTree.Clean(subgroup ?? "")) + (directory == DirectoryOf(Unified) ? "/cgroup.procs" : "/tasks");
                 var descriptor = CgroupFile.TryOpen(path, Fcntl.O_WRONLY, out var errno);
                 if (descriptor is not null) descriptors.Add(descriptor);
                 else if (errno != Errno.ENOENT && !_rootless) throw Check.Failure(errno, $"open {path}");

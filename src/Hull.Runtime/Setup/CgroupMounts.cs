@@ -63,11 +63,14 @@ internal static class CgroupMounts
 
     private static Argument Clone(SetupContext context, string path, MountOptions options, Slot slot)
     {
-        using var handle = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY), $"open the cgroup {path}");
-        return MountCloner.Clone(context, handle, path, recursive: false, slot, out _, (new MountAttr
+        var changes = (new MountAttr
         {
             attr_set = options.Set | Hardened, attr_clr = options.Clear & ~Hardened, propagation = MountFlags.MS_PRIVATE,
-        }, false));
+        }, false);
+        // systemd makes the cgroup once there is a process to put into it.
+        if (context.CgroupEntry.NeedsPid) return MountCloner.CloneInChild(context, path, recursive: false, slot, changes);
+        using var handle = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_PATH | O_DIRECTORY), $"open the cgroup {path}");
+        return MountCloner.Clone(context, handle, path, recursive: false, slot, out _, changes);
     }
 
     private static void Attach(SetupContext context, Argument mount, string destination, MountOptions options)

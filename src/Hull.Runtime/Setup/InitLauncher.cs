@@ -32,7 +32,6 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
         (Pid, _pidfd) = ChildLauncher.Start(context.Program, clone);
         context.Channel.Dispose();
         context.StartListener?.Dispose();
-        if (context.CgroupEntry.NeedsPid) context.Cgroup.Add(Pid);
         if (context.HasUserNamespace) SetFromOutside(Pid);
     }
 
@@ -54,6 +53,10 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
                     return;
                 case NamespaceSetup.WantsMappings:
                     UserNamespaces.WriteMappings(Pid, context.Linux.UidMappings!, context.Linux.GidMappings!);
+                    Answer(report.Message);
+                    break;
+                case NamespaceSetup.WantsCgroup:
+                    context.Cgroup.Add(Pid);
                     Answer(report.Message);
                     break;
                 case NamespaceSetup.ContinuesAs:

@@ -31,6 +31,13 @@ internal static class MountCloner
         }
 
         number = 0;
+        return CloneInChild(context, path, recursive, slot, changes);
+    }
+
+    /// <summary>The same for what is not there before the child runs.</summary>
+    internal static Argument CloneInChild(SetupContext context, string path, bool recursive, Slot slot,
+        params ReadOnlySpan<(MountAttr Attributes, bool Recursive)> changes)
+    {
         var program = context.Program;
         program.OpenAt(context.Scratch, AT_FDCWD, path, O_PATH);
         program.OpenTree(slot, context.Scratch, "", OPEN_TREE_CLONE | (uint)AT_EMPTY_PATH | (recursive ? (uint)AT_RECURSIVE : 0), path);

@@ -18,6 +18,9 @@ internal static class NamespaceSetup
     /// <summary>Message of the child: its user namespace waits for mappings. The answer is the same byte.</summary>
     internal const byte WantsMappings = (byte)'u';
 
+    /// <summary>Message of the child: it is to be put into its cgroup. The answer is the same byte.</summary>
+    internal const byte WantsCgroup = (byte)'c';
+
     /// <summary>Message of an intermediate child: the pid of the one that goes on.</summary>
     internal const byte ContinuesAs = (byte)'p';
 
@@ -109,6 +112,12 @@ internal static class NamespaceSetup
 
     private static void EnterCgroup(SetupContext context)
     {
+        if (context.CgroupEntry.NeedsPid)
+        {
+            context.Program.Notify(context.Socket, WantsCgroup);
+            context.Program.WaitFor(context.Socket, WantsCgroup);
+        }
+
         foreach (var file in context.CgroupEntry.JoinDescriptors)
             context.Program.Write(context.Program.Inherit(file), "0"u8, "enter the cgroup");
     }

@@ -15,9 +15,10 @@ public sealed class LifecycleTests
         Assert.Equal("", container.Output);
         container.Start().Ok();
         Assert.Equal("running", container.Status());
+        for (var i = 0; i < 1000 && container.Output == ""; i++) Thread.Sleep(10);
+        Assert.Equal("here", container.Output);
         container.Kill().Ok();
         container.WaitFor("stopped");
-        Assert.Equal("here", container.Output);
         container.Delete().Ok();
         Assert.NotEqual(0, container.Call("state", container.Id).ExitCode);
     }
