@@ -7,6 +7,8 @@ namespace Hull.Daemon;
 /// <summary>
 /// The configuration file: dockerd's keys where the meaning is the same, a few of Hull's own. Keys nobody knows are an
 /// error, so that a spelling mistake does not silently leave something open. docs/CONFIGURATION.md describes each.
+/// What has a value without being named is <c>set</c>, not <c>init</c>: the generated reader gives every <c>init</c>
+/// property that a file leaves out the value null.
 /// </summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record DaemonConfig
@@ -20,7 +22,7 @@ public sealed record DaemonConfig
     public string? ExecRoot { get; init; }
 
     [JsonPropertyName("hosts")]
-    public IReadOnlyList<string> Hosts { get; init; } = [];
+    public IReadOnlyList<string> Hosts { get; set; } = [];
 
     [JsonPropertyName("group")]
     public string? Group { get; init; }
@@ -53,16 +55,16 @@ public sealed record DaemonConfig
     public string? TlsKey { get; init; }
 
     [JsonPropertyName("insecure-registries")]
-    public IReadOnlyList<string> InsecureRegistries { get; init; } = [];
+    public IReadOnlyList<string> InsecureRegistries { get; set; } = [];
 
     [JsonPropertyName("registry-mirrors")]
-    public IReadOnlyList<string> RegistryMirrors { get; init; } = [];
+    public IReadOnlyList<string> RegistryMirrors { get; set; } = [];
 
     [JsonPropertyName("default-runtime")]
     public string? DefaultRuntime { get; init; }
 
     [JsonPropertyName("runtimes")]
-    public IReadOnlyDictionary<string, RuntimeEntry> Runtimes { get; init; } = new Dictionary<string, RuntimeEntry>();
+    public IReadOnlyDictionary<string, RuntimeEntry> Runtimes { get; set; } = new Dictionary<string, RuntimeEntry>();
 
     [JsonPropertyName("default-isolation")]
     public string? DefaultIsolation { get; init; }
@@ -74,10 +76,10 @@ public sealed record DaemonConfig
     public string? LogDriver { get; init; }
 
     [JsonPropertyName("log-opts")]
-    public IReadOnlyDictionary<string, string> LogOptions { get; init; } = new Dictionary<string, string>();
+    public IReadOnlyDictionary<string, string> LogOptions { get; set; } = new Dictionary<string, string>();
 
     [JsonPropertyName("default-ulimits")]
-    public IReadOnlyDictionary<string, UlimitEntry> DefaultUlimits { get; init; } = new Dictionary<string, UlimitEntry>();
+    public IReadOnlyDictionary<string, UlimitEntry> DefaultUlimits { get; set; } = new Dictionary<string, UlimitEntry>();
 
     [JsonPropertyName("init")]
     public bool Init { get; init; }
@@ -104,7 +106,7 @@ public sealed record DaemonConfig
     public bool? LiveRestore { get; init; }
 
     [JsonPropertyName("labels")]
-    public IReadOnlyList<string> Labels { get; init; } = [];
+    public IReadOnlyList<string> Labels { get; set; } = [];
 
     [JsonPropertyName("bridge")]
     public string? Bridge { get; init; }
@@ -116,16 +118,16 @@ public sealed record DaemonConfig
     public string? FixedRangeV6 { get; init; }
 
     [JsonPropertyName("default-address-pools")]
-    public IReadOnlyList<PoolEntry> AddressPools { get; init; } = [];
+    public IReadOnlyList<PoolEntry> AddressPools { get; set; } = [];
 
     [JsonPropertyName("dns")]
-    public IReadOnlyList<string> Dns { get; init; } = [];
+    public IReadOnlyList<string> Dns { get; set; } = [];
 
     [JsonPropertyName("dns-opts")]
-    public IReadOnlyList<string> DnsOptions { get; init; } = [];
+    public IReadOnlyList<string> DnsOptions { get; set; } = [];
 
     [JsonPropertyName("dns-search")]
-    public IReadOnlyList<string> DnsSearch { get; init; } = [];
+    public IReadOnlyList<string> DnsSearch { get; set; } = [];
 
     [JsonPropertyName("icc")]
     public bool? InterContainer { get; init; }
@@ -154,7 +156,7 @@ public sealed record DaemonConfig
 
     /// <summary>Hull's: access in scopes, by token or client certificate.</summary>
     [JsonPropertyName("access")]
-    public IReadOnlyList<AccessEntry> Access { get; init; } = [];
+    public IReadOnlyList<AccessEntry> Access { get; set; } = [];
 
     /// <summary>Accepted for the sake of files written for dockerd; Hull has no choice of storage drivers and no proxy processes.</summary>
     [JsonPropertyName("storage-driver")]
@@ -191,15 +193,15 @@ public sealed record DaemonConfig
 public sealed record RuntimeEntry
 {
     [JsonPropertyName("path")]
-    public string Path { get; init; } = "";
+    public string Path { get; set; } = "";
 
     [JsonPropertyName("runtimeArgs")]
-    public IReadOnlyList<string> Arguments { get; init; } = [];
+    public IReadOnlyList<string> Arguments { get; set; } = [];
 }
 
 public sealed record UlimitEntry
 {
-    public string Name { get; init; } = "";
+    public string Name { get; set; } = "";
 
     public long Soft { get; init; }
 
@@ -209,7 +211,7 @@ public sealed record UlimitEntry
 public sealed record PoolEntry
 {
     [JsonPropertyName("base")]
-    public string Base { get; init; } = "";
+    public string Base { get; set; } = "";
 
     [JsonPropertyName("size")]
     public int Size { get; init; }
@@ -220,7 +222,7 @@ public sealed record AccessEntry
 {
     /// <summary>For the audit log.</summary>
     [JsonPropertyName("name")]
-    public string Name { get; init; } = "";
+    public string Name { get; set; } = "";
 
     /// <summary>SHA-256 of the token in hexadecimal digits, so that the file holds no secret.</summary>
     [JsonPropertyName("token-sha256")]
@@ -239,5 +241,5 @@ public sealed record AccessEntry
 }
 
 [JsonSerializable(typeof(DaemonConfig))]
-[JsonSourceGenerationOptions(ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true)]
+[JsonSourceGenerationOptions(ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, RespectNullableAnnotations = true)]
 internal sealed partial class DaemonJson : JsonSerializerContext;

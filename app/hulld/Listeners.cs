@@ -1,10 +1,11 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Hull.Api.Http;
 using Hull.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace Hull.Daemon;
 
@@ -13,6 +14,9 @@ internal static class Listeners
 {
     public const string DefaultSocket = "/run/hull/hull.sock";
     private const int FirstActivatedDescriptor = 3;
+
+    /// <summary>id-kp-clientAuth (RFC 5280, 4.2.1.12).</summary>
+    private const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
 
     public static IReadOnlyList<ApiListener> Open(DaemonConfig config)
     {
@@ -107,22 +111,21 @@ internal static class Listeners
         }
     }
 
-    private static HttpsConnectionAdapterOptions? Tls(DaemonConfig config)
+    private static SslServerAuthenticationOptions? Tls(DaemonConfig config)
     {
         if (config is not { TlsAuthority: { } authority, TlsCertificate: { } certificate, TlsKey: { } key }) return null;
         try
         {
             var roots = new X509Certificate2Collection();
             roots.ImportFromPemFile(authority);
-            return new HttpsConnectionAdapterOptions
+            return new SslServerAuthenticationOptions
             {
                 ServerCertificate = X509Certificate2.CreateFromPemFile(certificate, key),
-                ClientCertificateMode = ClientCertificateMode.RequireCertificate,
-                ClientCertificateValidation = (client, _, _) => DescendsFrom(client, roots),
-                HandshakeTimeout = TimeSpan.FromSeconds(10),
+                ClientCertificateRequired = true,
+                RemoteCertificateValidationCallback = (_, client, _, _) => client is X509Certificate2 certificate && DescendsFrom(certificate, roots),
             };
         }
-        catch (Exception e) when (e is System.Security.Cryptography.CryptographicException or IOException)
+        catch (Exception e) when (e is CryptographicException or IOException)
         {
             throw HullException.Invalid($"the certificates {authority}, {certificate} and {key} cannot be used", e);
         }
@@ -135,6 +138,8 @@ internal static class Listeners
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
         chain.ChainPolicy.CustomTrustStore.AddRange(roots);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        // The same authority certifies servers, whose keys open nothing here.
+        chain.ChainPolicy.ApplicationPolicy.Add(new Oid(ClientAuthentication));
         return chain.Build(client);
     }
 

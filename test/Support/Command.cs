@@ -49,7 +49,7 @@ public static class Command
         if (!process.WaitForExit(timeout ?? DefaultTimeout))
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{line}\nstill running after {timeout ?? DefaultTimeout}");
+            throw new TimeoutException($"{line}\nstill running after {timeout ?? DefaultTimeout}\nstdout: {output.Text()}\nstderr: {error.Text()}");
         }
 
         // A daemon the program left behind may hold the pipes open: what was printed by then is what counts.

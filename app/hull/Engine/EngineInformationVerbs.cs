@@ -25,7 +25,7 @@ internal static class EngineInformationVerbs
     public static VerbEntry[] Group() =>
     [
         new("df", "Show what takes how much space", () => new DiskUsageVerb()),
-        .. Common().Where(v => v.Name is "events" or "info"),
+        .. Common().Where(v => v.Name is "events" or "info" or "dial-stdio"),
         new("prune", "Remove containers, networks and images that nothing uses", () => new PruneAllVerb()),
     ];
 

@@ -1,6 +1,6 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace Hull.Api.Http;
 
@@ -9,7 +9,7 @@ namespace Hull.Api.Http;
 /// <param name="Address">As people write it, for messages.</param>
 /// <param name="Tls">Certificates for TCP; null for none.</param>
 /// <param name="Access">What callers on this listener may do before they prove more.</param>
-public sealed record ApiListener(Socket Socket, string Address, HttpsConnectionAdapterOptions? Tls, AccessScope Access)
+public sealed record ApiListener(Socket Socket, string Address, SslServerAuthenticationOptions? Tls, AccessScope Access)
 {
     /// <summary>File of a unix socket, which the server removes when it stops; null for others.</summary>
     public string? SocketPath { get; init; }

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -69,7 +68,7 @@ public sealed class ApiServer : IAsyncDisposable
         void Configure(ListenOptions listen)
         {
             listen.Protocols = HttpProtocols.Http1;
-            if (listener.Tls is { } tls) listen.UseHttps(tls);
+            if (listener.Tls is { } tls) ((IConnectionBuilder)listen).Use(TlsTransport.Wrap(tls));
             ((IConnectionBuilder)listen).Use(next => connection =>
             {
                 connection.Features.Set(listener);

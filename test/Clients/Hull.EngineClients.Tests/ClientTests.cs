@@ -3,7 +3,7 @@ using Hull.Testing;
 namespace Hull.EngineClients.Tests;
 
 /// <summary>Unmodified clients do what people do with them every day.</summary>
-public sealed class ClientTests(Engine engine) : IClassFixture<Engine>
+public sealed class ClientTests(Engine engine)
 {
     public static TheoryData<string> DockerClients => [.. Engine.Clients];
 

@@ -3,7 +3,7 @@ using Hull.Testing;
 namespace Hull.EngineClients.Tests;
 
 /// <summary>One image as a container and as a virtual machine, by clients that know nothing of the difference.</summary>
-public sealed class IsolationTests : IClassFixture<Engine>
+public sealed class IsolationTests
 {
     private readonly Engine engine;
 
