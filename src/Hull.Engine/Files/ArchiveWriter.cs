@@ -1,11 +1,13 @@
 using System.Formats.Tar;
-using System.IO.Compression;
 using Hull.Core;
 using Hull.Engine.Workloads;
+using Hull.Images.Archive;
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Syscalls;
+using TarEntry = System.Formats.Tar.TarEntry;
+using TarReader = System.Formats.Tar.TarReader;
 
 namespace Hull.Engine.Files;
 
@@ -22,7 +24,7 @@ internal static class ArchiveWriter
         var status = top.TryStat(path, follow: true) ?? throw HullException.NotFound($"could not find the file {request.Path} in the container");
         if (!status.IsDirectory) throw HullException.Invalid($"extraction point {request.Path} is not a directory");
         using var target = top.OpenRoot(path);
-        var stream = await DecompressAsync(archive, cancellationToken).ConfigureAwait(false);
+        var stream = await Task.Run(() => LayerStream.Open(archive, UnpackLimits.Default), cancellationToken).ConfigureAwait(false);
         var reader = new TarReader(stream, leaveOpen: true);
         await using (reader.ConfigureAwait(false))
         {
@@ -129,59 +131,5 @@ internal static class ArchiveWriter
         using var handle = target.OpenPath(name, follow: false);
         var spec = new TimeSpec { tv_sec = time.ToUnixTimeSeconds(), tv_nsec = time.Ticks % TimeSpan.TicksPerSecond * 100 };
         _ = MetadataCalls.UtimensAt(handle.Value, "", spec, spec, Fcntl.AT_EMPTY_PATH);
-    }
-
-    /// <summary>gzip is recognized by its first bytes (RFC 1952); everything else must be a plain archive.</summary>
-    private static async Task<Stream> DecompressAsync(Stream stream, CancellationToken cancellationToken)
-    {
-        var start = new byte[2];
-        var count = await stream.ReadAtLeastAsync(start, 2, throwOnEndOfStream: false, cancellationToken).ConfigureAwait(false);
-        var whole = new PrefixedStream(start.AsMemory(0, count), stream);
-        return count == 2 && start[0] == 0x1f && start[1] == 0x8b ? new GZipStream(whole, CompressionMode.Decompress) : whole;
-    }
-}
-
-/// <summary>Some bytes that were read already, then the rest.</summary>
-internal sealed class PrefixedStream(ReadOnlyMemory<byte> prefix, Stream inner) : Stream
-{
-    private ReadOnlyMemory<byte> _prefix = prefix;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override int Read(Span<byte> buffer) => _prefix.IsEmpty ? inner.Read(buffer) : TakePrefix(buffer);
-
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        _prefix.IsEmpty ? inner.ReadAsync(buffer, cancellationToken) : ValueTask.FromResult(TakePrefix(buffer.Span));
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    private int TakePrefix(Span<byte> buffer)
-    {
-        var count = Math.Min(buffer.Length, _prefix.Length);
-        _prefix.Span[..count].CopyTo(buffer);
-        _prefix = _prefix[count..];
-        return count;
     }
 }

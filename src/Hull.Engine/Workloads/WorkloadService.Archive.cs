@@ -43,12 +43,14 @@ internal sealed partial class WorkloadService
     {
         var target = Get(workload);
         if (!target.Record.HasSnapshot) throw HullException.Unsupported($"{target.Name} has no image to compare with");
-        return ReadChangesAsync(target.Id, cancellationToken);
+        return ReadChangesAsync(target.Record, cancellationToken);
     }
 
-    private async Task<IReadOnlyList<FileChange>> ReadChangesAsync(string id, CancellationToken cancellationToken) =>
-        [.. (await _services.Images!.Snapshotter.ChangesAsync(id, cancellationToken).ConfigureAwait(false))
-            .Select(change => new FileChange(change.Path, (ChangeKind)(int)change.Kind))];
+    private async Task<IReadOnlyList<FileChange>> ReadChangesAsync(WorkloadRecord record, CancellationToken cancellationToken)
+    {
+        var changes = await _services.Images!.Snapshotter.ChangesAsync(record.Id, cancellationToken).ConfigureAwait(false);
+        return MountTraces.Without([.. changes.Select(change => new FileChange(change.Path, (ChangeKind)(int)change.Kind))], record.Mounts.Select(mount => mount.Target));
+    }
 
     public async Task ExportAsync(string workload, Stream destination, CancellationToken cancellationToken)
     {
@@ -128,7 +130,7 @@ internal static class CommitConfig
     {
         var process = request.Process;
         var effective = record.Process;
-        return new ContainerDefaults
+        var config = new ContainerDefaults
         {
             User = process?.User ?? Null(effective.User),
             Env = process is { Environment.Count: > 0 } ? process.Environment : effective.Environment,
@@ -140,6 +142,7 @@ internal static class CommitConfig
             ExposedPorts = Set(request.ExposedPorts ?? effective.ExposedPorts),
             Volumes = Set(effective.AnonymousVolumes),
         };
+        return ConfigChange.Apply(config, request.Changes);
     }
 
     private static Dictionary<string, string> Merge(IReadOnlyDictionary<string, string> lower, IReadOnlyDictionary<string, string> upper)

@@ -11,7 +11,7 @@ namespace Hull.Api.Docker.Images;
 /// A transfer as the stream of messages that clients draw their bars from. The status is 200 once the first message
 /// is out, so failures after that are messages too; a failure before it is an answer of its own.
 /// </summary>
-internal sealed class ProgressStream(ApiRequest request) : IProgress<TransferProgress>
+internal sealed class ProgressStream(ApiRequest request, ProgressWords? words = null) : IProgress<TransferProgress>
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(100);
     private readonly ConcurrentDictionary<string, long> lastSent = new(StringComparer.Ordinal);
@@ -45,7 +45,7 @@ internal sealed class ProgressStream(ApiRequest request) : IProgress<TransferPro
     public void Report(TransferProgress value)
     {
         if (IsTick(value.Phase) && !IsDue(value)) return;
-        messages.Writer.TryWrite(ToMessage(value));
+        if (ToMessage(value) is { } message) messages.Writer.TryWrite(message);
     }
 
     private async Task<IReadOnlyList<ProgressMessage>> RunAndCloseAsync(Func<CancellationToken, Task<IReadOnlyList<ProgressMessage>>> transfer)
@@ -87,23 +87,15 @@ internal sealed class ProgressStream(ApiRequest request) : IProgress<TransferPro
         return true;
     }
 
-    private static ProgressMessage ToMessage(TransferProgress value)
+    /// <summary>Null for what the last messages say better.</summary>
+    private ProgressMessage? ToMessage(TransferProgress value)
     {
+        if (value.Id.Contains(':', StringComparison.Ordinal)) return ProgressWords.OfImage(value);
         var tick = IsTick(value.Phase);
         return new ProgressMessage
         {
             Id = value.Id.Length > 0 ? value.Id : null,
-            Status = value.Phase switch
-            {
-                TransferPhase.Resolving => value.Detail is null ? "Pulling fs layer" : $"Pulling from {value.Detail}",
-                TransferPhase.Waiting => "Waiting",
-                TransferPhase.Downloading => "Downloading",
-                TransferPhase.Unpacking => "Extracting",
-                TransferPhase.Uploading => "Pushing",
-                TransferPhase.Exists => "Already exists",
-                TransferPhase.Retrying => "Retrying" + (value.Detail is null ? "" : ": " + value.Detail),
-                _ => value.Detail ?? "Pull complete",
-            },
+            Status = (words ?? ProgressWords.Pull).OfLayer(value),
             ProgressDetail = new ProgressDetail { Current = tick ? value.Current : 0, Total = tick ? value.Total : 0 },
             Progress = tick && value.Total > 0 ? Bar(value.Current, value.Total) : null,
         };

@@ -50,7 +50,7 @@ internal sealed class TransferEndpoints(ApiServices services)
         var target = ReferenceOf(name, request.Query("tag"));
         ImageEndpoints.Find(images, target.Canonical);
         var auth = RegistryAuthHeader.Parse(request.Header("X-Registry-Auth"));
-        var stream = new ProgressStream(request);
+        var stream = new ProgressStream(request, ProgressWords.Push);
         return stream.RunAsync(async cancellation =>
         {
             using var source = Source(RegistryAuthHeader.ToSource(auth, target));
@@ -93,11 +93,10 @@ internal sealed class TransferEndpoints(ApiServices services)
             throw HullException.Unsupported("importing from an address is not supported: fetch it and send it (docker import - < file)");
         var reference = request.Query("repo") is { Length: > 0 } repository ? ReferenceOf(repository, request.Query("tag")) : null;
         var platform = request.Query("platform") is { Length: > 0 } text ? Platform.Parse(text) : null;
-        var changes = request.QueryAll("changes");
-        if (changes.Count > 0) throw HullException.Unsupported("changes at an import are not supported: build or commit an image from the imported one");
+        var config = ConfigChange.Apply(new ContainerDefaults(), request.QueryAll("changes").SelectMany(change => change.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
         return new ProgressStream(request).RunAsync(async cancellation =>
         {
-            var image = await images.ImportAsync(request.Body, reference, null, request.Query("message"), platform, cancellation).ConfigureAwait(false);
+            var image = await images.ImportAsync(request.Body, reference, config, request.Query("message"), platform, cancellation).ConfigureAwait(false);
             Publish("import", image.Id.ToString(), reference?.Familiar ?? image.Id.ToString());
             return [new ProgressMessage { Status = image.Id.ToString() }];
         });
