@@ -158,14 +158,31 @@ internal sealed partial class Supervisor
     /// <summary>For the engine, which may be dead now: read by <c>ExitRecord</c> there.</summary>
     private void WriteExitRecord(ShimProcess init, bool outOfMemory, bool durable)
     {
-        var text = $"{{\"code\":{init.Status!.Value.ShellCode},\"at\":{init.ExitedAt},\"startedAt\":{_startedAt},\"outOfMemory\":{(outOfMemory ? "true" : "false")}}}\n";
+        var text = Encoding.ASCII.GetBytes($"{{\"code\":{init.Status!.Value.ShellCode},\"at\":{init.ExitedAt},\"startedAt\":{_startedAt},\"outOfMemory\":{(outOfMemory ? "true" : "false")}}}\n");
         try
         {
-            AtomicFile.Write(Path.Combine(_create!.StateDirectory, Wire.ExitRecordName), Encoding.ASCII.GetBytes(text), durable: durable);
+            AtomicFile.Write(Path.Combine(_create!.StateDirectory, Wire.ExitRecordName), text, durable: durable);
+        }
+        catch (HullException error) when (error.Kind == ErrorKind.ResourceExhausted)
+        {
+            WriteExitRecordBeside(text);
         }
         catch (HullException)
         {
-            // The directory is gone with the workload, or the disk is full: whoever is connected is still told.
+            // The directory is gone with the workload: whoever is connected is still told.
+        }
+    }
+
+    /// <summary>The disk with the state is full; runtime files are on another one as a rule.</summary>
+    private void WriteExitRecordBeside(byte[] text)
+    {
+        try
+        {
+            AtomicFile.Write(Path.Combine(_directory, Wire.ExitRecordName), text, durable: false);
+        }
+        catch (HullException)
+        {
+            // Full too: whoever is connected is still told.
         }
     }
 

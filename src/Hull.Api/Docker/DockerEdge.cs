@@ -56,6 +56,10 @@ public sealed class DockerEdge
         {
             await ErrorAnswers.WriteAsync(request, e).ConfigureAwait(false);
         }
+        catch (IOException e) when (IsMalformed(e) && !request.HasStarted && !request.Hijacked && !request.Disconnected.IsCancellationRequested)
+        {
+            await ErrorAnswers.WriteAsync(request, HullException.Invalid("the request is not HTTP as RFC 9112 has it: " + e.Message)).ConfigureAwait(false);
+        }
         catch (Exception e) when (IsDeparture(e, request))
         {
             // The client left. There is nobody to answer.
@@ -114,6 +118,9 @@ public sealed class DockerEdge
 
         if (route.Changes) audit?.Allowed(request, route);
     }
+
+    /// <summary>What Kestrel says of framing it cannot follow; for a chunk longer than an integer it has no word of its own.</summary>
+    private static bool IsMalformed(IOException e) => e is Microsoft.AspNetCore.Http.BadHttpRequestException || e.InnerException is OverflowException;
 
     private static bool IsDeparture(Exception e, ApiRequest request) =>
         e is Microsoft.AspNetCore.Http.BadHttpRequestException or Microsoft.AspNetCore.Connections.ConnectionResetException

@@ -14,6 +14,9 @@ public sealed class ApiRequest
     /// <summary>No JSON document of the API comes near this; a bigger one is refused.</summary>
     private const int MaximumDocument = 16 * 1024 * 1024;
 
+    /// <summary>A document that is not there by then does not come any more.</summary>
+    private static readonly TimeSpan DocumentPatience = TimeSpan.FromSeconds(60);
+
     private readonly HttpContext context;
     private CancellationTokenSource? disconnected;
 
@@ -163,7 +166,7 @@ public sealed class ApiRequest
         var upgrade = context.Request.Headers.Upgrade.Count > 0;
         Response.Headers.Connection = upgrade ? "Upgrade" : "close";
         if (upgrade) Response.Headers.Upgrade = "tcp";
-        var connection = new HijackedConnection(new DuplexStream(transport.Inner));
+        var connection = new HijackedConnection(new DuplexStream(transport.Inner), context.Features.Get<IConnectionSocketFeature>()?.Socket);
         await connection.WriteHeadAsync(Response, upgrade ? "101 UPGRADED" : "200 OK").ConfigureAwait(false);
         // Whatever the server would answer when this request ends, the stream has been answer enough.
         transport.Close();
@@ -175,11 +178,25 @@ public sealed class ApiRequest
 
     private async Task<ReadOnlyMemory<byte>> ReadAllAsync()
     {
+        var reading = ReadDocumentAsync();
+        try
+        {
+            return reading.IsCompleted ? await reading.ConfigureAwait(false) : await reading.WaitAsync(DocumentPatience, Disconnected).ConfigureAwait(false);
+        }
+        catch (TimeoutException e)
+        {
+            Response.Headers.Connection = "close";
+            throw new HullException(ErrorKind.Timeout, $"the request's body did not come within {DocumentPatience.TotalSeconds:0} seconds", e);
+        }
+    }
+
+    private async Task<ReadOnlyMemory<byte>> ReadDocumentAsync()
+    {
         if (context.Request.ContentLength is > MaximumDocument) throw TooBig();
         using var content = new MemoryStream((int)(context.Request.ContentLength ?? 0));
         var buffer = new byte[8192];
         int count;
-        while ((count = await Body.ReadAsync(buffer, context.RequestAborted).ConfigureAwait(false)) > 0)
+        while ((count = await Body.ReadAsync(buffer, Disconnected).ConfigureAwait(false)) > 0)
         {
             if (content.Length + count > MaximumDocument) throw TooBig();
             content.Write(buffer, 0, count);

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Net.Sockets;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 
@@ -11,8 +12,31 @@ namespace Hull.Api.Http;
 public sealed class HijackedConnection : IAsyncDisposable
 {
     private readonly Stream stream;
+    private readonly Socket? socket;
 
-    internal HijackedConnection(Stream stream) => this.stream = stream;
+    internal HijackedConnection(Stream stream, Socket? socket) => (this.stream, this.socket) = (stream, socket);
+
+    /// <summary>
+    /// Whether a client on a unix socket has gone altogether, which reading cannot tell from a half-close. Over TCP it
+    /// shows at the next write.
+    /// </summary>
+    public bool ClientHasLeft
+    {
+        get
+        {
+            if (socket is not { AddressFamily: AddressFamily.Unix }) return false;
+            try
+            {
+                // Sends nothing; unix(7) answers EPIPE only once the other end is closed.
+                socket.Send(ReadOnlySpan<byte>.Empty, SocketFlags.None);
+                return false;
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                return true;
+            }
+        }
+    }
 
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken) =>
         stream.ReadAsync(buffer, cancellationToken);

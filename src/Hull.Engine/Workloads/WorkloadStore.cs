@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Hull.Core;
 using Hull.Engine.Drivers;
 using Hull.Linux;
@@ -32,8 +33,20 @@ internal sealed class WorkloadStore(string directory)
     public void Write(WorkloadRecord record) =>
         AtomicFile.WriteJson(Path.Combine(DirectoryOf(record.Id), "config.json"), record, EngineJson.Default.WorkloadRecord, durable: false);
 
-    public void Write(string id, WorkloadState state) =>
-        AtomicFile.WriteJson(Path.Combine(DirectoryOf(id), "state.json"), state, EngineJson.Default.WorkloadState, durable: false);
+    /// <summary>On a full disk the old file's own space is used, so that no exit code is lost for want of a block.</summary>
+    public void Write(string id, WorkloadState state)
+    {
+        var path = Path.Combine(DirectoryOf(id), "state.json");
+        var content = JsonSerializer.SerializeToUtf8Bytes(state, EngineJson.Default.WorkloadState);
+        try
+        {
+            AtomicFile.Write(path, content, durable: false);
+        }
+        catch (HullException error) when (error.Kind == ErrorKind.ResourceExhausted && File.Exists(path))
+        {
+            AtomicFile.Overwrite(path, content);
+        }
+    }
 
     public void Write(InstanceSpec spec) =>
         AtomicFile.WriteJson(Path.Combine(DirectoryOf(spec.Id), "instance.json"), spec, EngineJson.Default.InstanceSpec, durable: false);

@@ -53,6 +53,19 @@ public static class AtomicFile
         if (durable) Check.Result(FileCalls.Fsync(directory.Value), $"flush the directory of {name}");
     }
 
+    /// <summary>
+    /// Writes over an existing file in place, in one write(2), padded with blanks to its old length. For text on a full disk:
+    /// it needs no new block while the content fits into those the file has. A kill loses nothing; a power failure may.
+    /// </summary>
+    public static void Overwrite(string path, ReadOnlySpan<byte> content)
+    {
+        using var file = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_WRONLY | O_NOFOLLOW), $"open {path}");
+        var padded = new byte[Math.Max(content.Length, (int)Math.Min(MaxSize, new FileInfo(path).Length))];
+        padded.AsSpan().Fill((byte)' ');
+        content.CopyTo(padded);
+        file.WriteAll(padded, path);
+    }
+
     public static void WriteJson<T>(string path, T value, JsonTypeInfo<T> type, uint mode = 0x180, bool durable = true) =>
         Write(path, JsonSerializer.SerializeToUtf8Bytes(value, type), mode, durable);
 

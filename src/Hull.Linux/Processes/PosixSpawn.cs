@@ -15,9 +15,7 @@ internal static unsafe partial class PosixSpawn
     private const int OpaqueSize = 512;
     private const short SetSignalMask = 0x08, SetSignalDefaults = 0x04, SetSession = 0x80;
     private const int SignalSetSize = 128;
-
-    // Descriptors are first moved up here so that putting one in place cannot overwrite another.
-    private const int Parking = 200;
+    private const int StandardStreams = 3;
 
     internal static int Start(ChildProcessOptions options)
     {
@@ -52,6 +50,8 @@ internal static unsafe partial class PosixSpawn
 
     private static void Describe(ChildProcessOptions options, byte* actions, List<SafeFd> parked, NativeStrings text)
     {
+        // Descriptors are first moved above all targets, so that putting one in place cannot overwrite another.
+        var parking = StandardStreams + options.ExtraDescriptors.Count;
         var target = 0;
         // SAFETY: as in Start; path strings live in text.
         foreach (var descriptor in (SafeFd?[])[options.Stdin, options.Stdout, options.Stderr, .. options.ExtraDescriptors])
@@ -62,7 +62,7 @@ internal static unsafe partial class PosixSpawn
             }
             else
             {
-                var copy = Check.Descriptor(FileCalls.Fcntl(descriptor.Value, Fcntl.F_DUPFD_CLOEXEC, Parking), $"duplicate {descriptor}");
+                var copy = Check.Descriptor(FileCalls.Fcntl(descriptor.Value, Fcntl.F_DUPFD_CLOEXEC, parking), $"duplicate {descriptor}");
                 parked.Add(copy);
                 Require(posix_spawn_file_actions_adddup2(actions, copy.Value, target));
             }
@@ -101,9 +101,12 @@ internal static unsafe partial class PosixSpawn
         {
             Errno.ENOENT => ErrorKind.CommandNotFound,
             Errno.EACCES or Errno.ENOEXEC => ErrorKind.CommandNotExecutable,
+            // What fork(2) says at pids.max and RLIMIT_NPROC.
+            Errno.EAGAIN => ErrorKind.ResourceExhausted,
             _ => ErrnoText.KindOf(error),
         };
-        return new HullException(kind, $"start {options.Program}: {ErrnoText.Describe(error)}", new ErrnoException(error));
+        var advice = error == Errno.EAGAIN ? ": no more processes are allowed here, raise pids.max of the cgroup or ulimit -u" : "";
+        return new HullException(kind, $"start {options.Program}: {ErrnoText.Describe(error)}{advice}", new ErrnoException(error));
     }
 
     private static void Require(int error)

@@ -225,11 +225,13 @@ public sealed class Soak : IDisposable
         var ran = await engine.PostAsync($"/exec/{id}/start", new JsonObject { ["Detach"] = false });
         if (!ran.Succeeded) return ran;
         var state = await engine.GetAsync($"/exec/{id}/json");
-        // The workload may have ended meanwhile and the exec with it; what ended by itself has its own code.
-        if (state.Succeeded && !(bool)state.Json["Running"]! && (int?)state.Json["ExitCode"] is { } code and not (7 or 137))
-            lock (unclear) unclear.Add($"exec ended with {code}: {state.Text}");
+        // One whose workload ended meanwhile ends with it, or finds nothing to enter.
+        if (state.Succeeded && !(bool)state.Json["Running"]! && (int?)state.Json["ExitCode"] is { } code and not 7 && !ledger.Killed && await IsRunningAsync(ledger.Id))
+            lock (unclear) unclear.Add($"exec ended with {code}: {state.Text} {ran.Text}");
         return state;
     };
+
+    private async Task<bool> IsRunningAsync(string id) => (await engine.GetAsync($"/containers/{id}/json")) is { Succeeded: true } answer && (bool)answer.Json["State"]!["Running"]!;
 
     private Func<Task<ApiAnswer?>> Network(string name)
     {

@@ -8,6 +8,7 @@ namespace Hull.Api.Docker.Containers;
 internal static class StreamPump
 {
     private const int BufferSize = 32 * 1024;
+    private static readonly TimeSpan DeparturePoll = TimeSpan.FromSeconds(2);
 
     /// <param name="connection">The client.</param>
     /// <param name="attachment">The process.</param>
@@ -17,7 +18,7 @@ internal static class StreamPump
     public static async Task<bool> RunAsync(HijackedConnection connection, IAttachment attachment, bool framed, bool input)
     {
         using var done = new CancellationTokenSource();
-        var forward = ForwardInputAsync(connection, attachment, input, done.Token);
+        var forward = ForwardInputAsync(connection, attachment, input, done);
         try
         {
             await ForwardOutputAsync(connection, attachment, framed, done.Token).ConfigureAwait(false);
@@ -53,8 +54,9 @@ internal static class StreamPump
         }
     }
 
-    private static async Task ForwardInputAsync(HijackedConnection connection, IAttachment attachment, bool input, CancellationToken cancellationToken)
+    private static async Task ForwardInputAsync(HijackedConnection connection, IAttachment attachment, bool input, CancellationTokenSource done)
     {
+        var cancellationToken = done.Token;
         var buffer = new byte[BufferSize];
         try
         {
@@ -65,6 +67,9 @@ internal static class StreamPump
             }
 
             if (input) await attachment.CloseInputAsync().ConfigureAwait(false);
+            // A quiet process would keep the connection of a client that is long gone.
+            while (!connection.ClientHasLeft) await Task.Delay(DeparturePoll, cancellationToken).ConfigureAwait(false);
+            await done.CancelAsync().ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException or HullException)
         {

@@ -211,7 +211,7 @@ internal partial class ContainerInstance : IInstance
         await connection.Closed.ConfigureAwait(false);
         if (_shim is not null) await CollectShimAsync(_shim).ConfigureAwait(false);
         if (_exited.Task.IsCompleted || _driver.Stopping) return;
-        var record = ExitRecord.TryRead(Spec.StateDirectory) ?? await _driver.EndOrphanAsync(Spec, StartedAt).ConfigureAwait(false);
+        var record = ExitRecord.TryRead(Spec) ?? await _driver.EndOrphanAsync(Spec, StartedAt).ConfigureAwait(false);
         Complete(record.ToStatus());
     }
 

@@ -14,8 +14,13 @@ public sealed record ExitRecord(int Code, long At, long StartedAt, bool OutOfMem
     /// <summary>Code of an instance whose supervisor was killed: it was killed with it.</summary>
     public const int SupervisorLost = 137;
 
-    /// <summary>The record in a state directory; null when there is none that can be read.</summary>
-    public static ExitRecord? TryRead(string stateDirectory)
+    /// <summary>
+    /// The record in an instance's state directory, or, where that was full, in its runtime directory; null when there is
+    /// none that can be read.
+    /// </summary>
+    public static ExitRecord? TryRead(InstanceSpec spec) => TryRead(spec.StateDirectory) ?? TryRead(spec.RuntimeDirectory);
+
+    private static ExitRecord? TryRead(string stateDirectory)
     {
         try
         {

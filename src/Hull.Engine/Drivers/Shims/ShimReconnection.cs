@@ -18,7 +18,7 @@ internal static class ShimReconnection
                 instance.Connect(socket);
                 if (await instance.ResumeSupervisionAsync(cancellationToken).ConfigureAwait(false))
                 {
-                    if (ExitRecord.TryRead(spec.StateDirectory) is { } ended) instance.CompleteFrom(ended);
+                    if (ExitRecord.TryRead(spec) is { } ended) instance.CompleteFrom(ended);
                     return instance;
                 }
             }
@@ -28,7 +28,7 @@ internal static class ShimReconnection
             }
         }
 
-        if (ExitRecord.TryRead(spec.StateDirectory) is { } record)
+        if (ExitRecord.TryRead(spec) is { } record)
         {
             instance.CompleteFrom(record);
             return instance;
@@ -42,7 +42,7 @@ internal static class ShimReconnection
     /// <summary>Records that an instance was lost with its supervisor, unless the shim had recorded an end before it died.</summary>
     public static ExitRecord RecordLoss(InstanceSpec spec, DateTimeOffset? startedAt, TimeProvider clock)
     {
-        if (ExitRecord.TryRead(spec.StateDirectory) is { } known) return known;
+        if (ExitRecord.TryRead(spec) is { } known) return known;
         var record = new ExitRecord(ExitRecord.SupervisorLost, UnixTime.FromTime(clock.GetUtcNow()),
             startedAt is { } at ? UnixTime.FromTime(at) : 0, false, "its supervisor was killed, and the instance with it");
         if (Directory.Exists(spec.StateDirectory)) record.Write(spec.StateDirectory);
