@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Hull.Api.Http;
 using Hull.Core;
 using Hull.Engine;
 using Hull.Engine.Drivers;
@@ -21,9 +22,7 @@ internal static class Composition
 
     public static EngineOptions Options(DaemonConfig config) => new()
     {
-        // Scopes that nobody enforces would be worse than none: whoever wrote them relies on them.
-        Labels = config.Access.Count == 0 ? config.Labels
-            : throw HullException.Unsupported("'access' in the configuration: scopes are not enforced yet, remove it and give certificates only to those who may do everything"),
+        Labels = config.Labels,
         DataRoot = Path.GetFullPath(config.DataRoot ?? DefaultDataRoot),
         ExecRoot = Path.GetFullPath(config.ExecRoot ?? DefaultExecRoot),
         CgroupParent = config.CgroupParent ?? "/hull",
@@ -66,6 +65,22 @@ internal static class Composition
             await networks.DisposeAsync().ConfigureAwait(false);
             throw;
         }
+    }
+
+    /// <summary>The scopes of the configuration, each checked: one that cannot work as written would leave something open.</summary>
+    public static AccessPolicy Access(DaemonConfig config)
+    {
+        foreach (var entry in config.Access)
+        {
+            if (entry.Name.Length == 0) throw HullException.Invalid("an entry of 'access' has no name");
+            if ((entry.TokenSha256 ?? entry.Certificate ?? entry.Socket) is null)
+                throw HullException.Invalid($"access '{entry.Name}': expected token-sha256, certificate or socket");
+            if (entry.TokenSha256 is { } digest && (digest.Length != 64 || !digest.All(char.IsAsciiHexDigit)))
+                throw HullException.Invalid($"access '{entry.Name}': token-sha256 has to be 64 hexadecimal digits, as printf %s TOKEN | sha256sum prints them");
+            if (entry.Project is not null && entry.Label is not null) throw HullException.Invalid($"access '{entry.Name}': project and label exclude each other");
+        }
+
+        return new AccessPolicy([.. config.Access.Select(entry => new AccessGrant(entry.ToScope(), entry.TokenSha256, entry.Certificate))]);
     }
 
     /// <summary>The machine's registry settings with those of the engine put over them.</summary>

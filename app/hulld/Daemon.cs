@@ -67,6 +67,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
             EngineId = EngineIdentity.Read(engineOptions.DataRoot),
             Debug = options.Config.Debug,
             Log = log.Line,
+            Access = Composition.Access(options.Config),
             Audit = OpenAudit(options.Config.AuditLog),
         };
         var edge = new DockerEdge(services);

@@ -10,49 +10,50 @@ namespace Hull.Daemon;
 /// What has a value without being named is <c>set</c>, not <c>init</c>: the generated reader gives every <c>init</c>
 /// property that a file leaves out the value null.
 /// </summary>
+/// <remarks>Members can be set because generated code gives init-only ones that a file leaves out null, not their default.</remarks>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record DaemonConfig
 {
     public const string DefaultPath = "/etc/hull/hulld.json";
 
     [JsonPropertyName("data-root")]
-    public string? DataRoot { get; init; }
+    public string? DataRoot { get; set; }
 
     [JsonPropertyName("exec-root")]
-    public string? ExecRoot { get; init; }
+    public string? ExecRoot { get; set; }
 
     [JsonPropertyName("hosts")]
     public IReadOnlyList<string> Hosts { get; set; } = [];
 
     [JsonPropertyName("group")]
-    public string? Group { get; init; }
+    public string? Group { get; set; }
 
     [JsonPropertyName("pidfile")]
-    public string? PidFile { get; init; }
+    public string? PidFile { get; set; }
 
     [JsonPropertyName("log-level")]
-    public string? LogLevel { get; init; }
+    public string? LogLevel { get; set; }
 
     [JsonPropertyName("log-format")]
-    public string? LogFormat { get; init; }
+    public string? LogFormat { get; set; }
 
     [JsonPropertyName("debug")]
-    public bool Debug { get; init; }
+    public bool Debug { get; set; }
 
     [JsonPropertyName("tls")]
-    public bool Tls { get; init; }
+    public bool Tls { get; set; }
 
     [JsonPropertyName("tlsverify")]
-    public bool TlsVerify { get; init; }
+    public bool TlsVerify { get; set; }
 
     [JsonPropertyName("tlscacert")]
-    public string? TlsAuthority { get; init; }
+    public string? TlsAuthority { get; set; }
 
     [JsonPropertyName("tlscert")]
-    public string? TlsCertificate { get; init; }
+    public string? TlsCertificate { get; set; }
 
     [JsonPropertyName("tlskey")]
-    public string? TlsKey { get; init; }
+    public string? TlsKey { get; set; }
 
     [JsonPropertyName("insecure-registries")]
     public IReadOnlyList<string> InsecureRegistries { get; set; } = [];
@@ -61,19 +62,19 @@ public sealed record DaemonConfig
     public IReadOnlyList<string> RegistryMirrors { get; set; } = [];
 
     [JsonPropertyName("default-runtime")]
-    public string? DefaultRuntime { get; init; }
+    public string? DefaultRuntime { get; set; }
 
     [JsonPropertyName("runtimes")]
     public IReadOnlyDictionary<string, RuntimeEntry> Runtimes { get; set; } = new Dictionary<string, RuntimeEntry>();
 
     [JsonPropertyName("default-isolation")]
-    public string? DefaultIsolation { get; init; }
+    public string? DefaultIsolation { get; set; }
 
     [JsonPropertyName("cgroup-parent")]
-    public string? CgroupParent { get; init; }
+    public string? CgroupParent { get; set; }
 
     [JsonPropertyName("log-driver")]
-    public string? LogDriver { get; init; }
+    public string? LogDriver { get; set; }
 
     [JsonPropertyName("log-opts")]
     public IReadOnlyDictionary<string, string> LogOptions { get; set; } = new Dictionary<string, string>();
@@ -82,40 +83,40 @@ public sealed record DaemonConfig
     public IReadOnlyDictionary<string, UlimitEntry> DefaultUlimits { get; set; } = new Dictionary<string, UlimitEntry>();
 
     [JsonPropertyName("init")]
-    public bool Init { get; init; }
+    public bool Init { get; set; }
 
     [JsonPropertyName("no-new-privileges")]
-    public bool NoNewPrivileges { get; init; }
+    public bool NoNewPrivileges { get; set; }
 
     [JsonPropertyName("seccomp-profile")]
-    public string? SeccompProfile { get; init; }
+    public string? SeccompProfile { get; set; }
 
     [JsonPropertyName("default-cgroupns-mode")]
-    public string? DefaultCgroupNamespace { get; init; }
+    public string? DefaultCgroupNamespace { get; set; }
 
     [JsonPropertyName("default-ipc-mode")]
-    public string? DefaultIpc { get; init; }
+    public string? DefaultIpc { get; set; }
 
     [JsonPropertyName("default-shm-size")]
-    public string? DefaultShmSize { get; init; }
+    public string? DefaultShmSize { get; set; }
 
     [JsonPropertyName("shutdown-timeout")]
-    public int? ShutdownTimeout { get; init; }
+    public int? ShutdownTimeout { get; set; }
 
     [JsonPropertyName("live-restore")]
-    public bool? LiveRestore { get; init; }
+    public bool? LiveRestore { get; set; }
 
     [JsonPropertyName("labels")]
     public IReadOnlyList<string> Labels { get; set; } = [];
 
     [JsonPropertyName("bridge")]
-    public string? Bridge { get; init; }
+    public string? Bridge { get; set; }
 
     [JsonPropertyName("bip")]
-    public string? BridgeAddress { get; init; }
+    public string? BridgeAddress { get; set; }
 
     [JsonPropertyName("fixed-cidr-v6")]
-    public string? FixedRangeV6 { get; init; }
+    public string? FixedRangeV6 { get; set; }
 
     [JsonPropertyName("default-address-pools")]
     public IReadOnlyList<PoolEntry> AddressPools { get; set; } = [];
@@ -130,29 +131,29 @@ public sealed record DaemonConfig
     public IReadOnlyList<string> DnsSearch { get; set; } = [];
 
     [JsonPropertyName("icc")]
-    public bool? InterContainer { get; init; }
+    public bool? InterContainer { get; set; }
 
     [JsonPropertyName("ip")]
-    public string? PublishAddress { get; init; }
+    public string? PublishAddress { get; set; }
 
     [JsonPropertyName("ip-forward")]
-    public bool? IpForward { get; init; }
+    public bool? IpForward { get; set; }
 
     [JsonPropertyName("iptables")]
-    public bool? Firewall { get; init; }
+    public bool? Firewall { get; set; }
 
     [JsonPropertyName("mtu")]
-    public int? Mtu { get; init; }
+    public int? Mtu { get; set; }
 
     [JsonPropertyName("host-gateway-ip")]
-    public string? HostGateway { get; init; }
+    public string? HostGateway { get; set; }
 
     [JsonPropertyName("metrics-addr")]
-    public string? MetricsAddress { get; init; }
+    public string? MetricsAddress { get; set; }
 
     /// <summary>Hull's: file that records who changed what.</summary>
     [JsonPropertyName("audit-log")]
-    public string? AuditLog { get; init; }
+    public string? AuditLog { get; set; }
 
     /// <summary>Hull's: access in scopes, by token or client certificate.</summary>
     [JsonPropertyName("access")]
@@ -160,16 +161,16 @@ public sealed record DaemonConfig
 
     /// <summary>Accepted for the sake of files written for dockerd; Hull has no choice of storage drivers and no proxy processes.</summary>
     [JsonPropertyName("storage-driver")]
-    public string? StorageDriver { get; init; }
+    public string? StorageDriver { get; set; }
 
     [JsonPropertyName("userland-proxy")]
-    public bool? UserlandProxy { get; init; }
+    public bool? UserlandProxy { get; set; }
 
     [JsonPropertyName("features")]
-    public IReadOnlyDictionary<string, bool>? Features { get; init; }
+    public IReadOnlyDictionary<string, bool>? Features { get; set; }
 
     [JsonPropertyName("experimental")]
-    public bool? Experimental { get; init; }
+    public bool? Experimental { get; set; }
 
     /// <summary>Reads a file; null where none is there and none was asked for by name.</summary>
     public static DaemonConfig? Load(string path, bool required)
@@ -203,9 +204,9 @@ public sealed record UlimitEntry
 {
     public string Name { get; set; } = "";
 
-    public long Soft { get; init; }
+    public long Soft { get; set; }
 
-    public long Hard { get; init; }
+    public long Hard { get; set; }
 }
 
 public sealed record PoolEntry
@@ -214,7 +215,7 @@ public sealed record PoolEntry
     public string Base { get; set; } = "";
 
     [JsonPropertyName("size")]
-    public int Size { get; init; }
+    public int Size { get; set; }
 }
 
 /// <summary>What the bearer of a token or a client certificate may do.</summary>
@@ -226,18 +227,32 @@ public sealed record AccessEntry
 
     /// <summary>SHA-256 of the token in hexadecimal digits, so that the file holds no secret.</summary>
     [JsonPropertyName("token-sha256")]
-    public string? TokenSha256 { get; init; }
+    public string? TokenSha256 { get; set; }
 
     /// <summary>Common name of the client certificate.</summary>
     [JsonPropertyName("certificate")]
-    public string? Certificate { get; init; }
+    public string? Certificate { get; set; }
+
+    /// <summary>Path of a unix socket of its own: whoever reaches it has this scope.</summary>
+    [JsonPropertyName("socket")]
+    public string? Socket { get; set; }
+
+    /// <summary>Name or number of the group that may use the socket; root alone without one.</summary>
+    [JsonPropertyName("group")]
+    public string? Group { get; set; }
 
     [JsonPropertyName("read-only")]
-    public bool ReadOnly { get; init; }
+    public bool ReadOnly { get; set; }
 
-    /// <summary><c>key</c> or <c>key=value</c> that workloads, networks and volumes must carry; a compose project is <c>com.docker.compose.project=NAME</c>.</summary>
+    /// <summary>A compose project: short for the label <c>com.docker.compose.project=NAME</c>.</summary>
+    [JsonPropertyName("project")]
+    public string? Project { get; set; }
+
+    /// <summary><c>key</c> or <c>key=value</c> that workloads, networks and volumes must carry; null for all.</summary>
     [JsonPropertyName("label")]
-    public string? Label { get; init; }
+    public string? Label { get; set; }
+
+    public Hull.Api.Http.AccessScope ToScope() => new(Name, ReadOnly, Project is null ? Label : "com.docker.compose.project=" + Project);
 }
 
 [JsonSerializable(typeof(DaemonConfig))]

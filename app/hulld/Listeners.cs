@@ -31,6 +31,8 @@ internal static class Listeners
             else throw HullException.Invalid($"invalid address '{host}': expected unix:///path, tcp://address:port or fd://");
         }
 
+        listeners.AddRange(config.Access.Where(entry => entry.Socket is not null)
+            .Select(entry => Unix(entry.Socket!, entry.Group ?? "0") with { Access = entry.ToScope() }));
         return listeners;
     }
 

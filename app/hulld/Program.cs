@@ -29,6 +29,7 @@ try
         log.Configure(options.Config);
         Composition.Options(options.Config);
         Composition.Registries(options.Config);
+        Composition.Access(options.Config);
         Console.WriteLine("configuration OK");
         return 0;
     }

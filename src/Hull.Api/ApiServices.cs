@@ -30,6 +30,9 @@ public sealed class ApiServices
     /// <summary>Receives one line per noteworthy event, beginning with its level.</summary>
     public Action<string> Log { get; init; } = _ => { };
 
+    /// <summary>Who may do what; without scopes the listener decides.</summary>
+    public Http.AccessPolicy Access { get; init; } = Http.AccessPolicy.Open;
+
     /// <summary>Null where none is kept.</summary>
     public Http.AuditLog? Audit { get; init; }
 }

@@ -69,6 +69,9 @@ public sealed class EngineDaemon : IDisposable
     /// <summary>Id of a process in the engine's network namespace.</summary>
     public int NetworkPid => holder.Id;
 
+    /// <summary>Bearer token of the requests from now on; null for none.</summary>
+    public string? Token { get; set; }
+
     /// <summary>Everything the engine wrote to its standard error.</summary>
     public List<string> Log { get; } = [];
 
@@ -119,6 +122,7 @@ public sealed class EngineDaemon : IDisposable
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(seconds));
         using var request = new HttpRequestMessage(new HttpMethod(method), "http://hull" + path) { Content = content };
+        if (Token is not null) request.Headers.Authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", Token);
         using var answer = await client.SendAsync(request, limit.Token);
         return new ApiAnswer((int)answer.StatusCode, await answer.Content.ReadAsStringAsync(limit.Token));
     }

@@ -16,10 +16,12 @@ public sealed class DockerEdge
     private readonly Router router = new();
     private readonly Action<string> log;
     private readonly AuditLog? audit;
+    private readonly Authorization authorization;
 
     public DockerEdge(ApiServices services)
     {
         (log, audit) = (services.Log, services.Audit);
+        authorization = new Authorization(services.Access, services.Engine);
         new SystemEndpoints(services).Map(router);
         new ContainerEndpoints(services.Engine, services.Images, services.Clock).Map(router);
         new StreamEndpoints(services.Engine, services.Clock).Map(router);
@@ -100,15 +102,15 @@ public sealed class DockerEdge
 
         var (route, values) = match.Value;
         request.Values = values;
-        Authorize(request, route);
+        await AuthorizeAsync(request, route).ConfigureAwait(false);
         await route.Handler(request).ConfigureAwait(false);
     }
 
-    private void Authorize(ApiRequest request, Route route)
+    private async Task AuthorizeAsync(ApiRequest request, Route route)
     {
         try
         {
-            Authorization.Check(request, route);
+            await authorization.CheckAsync(request, route).ConfigureAwait(false);
         }
         catch (HullException e)
         {

@@ -44,6 +44,9 @@ public sealed class ApiRequest
 
     internal HttpContext Context => context;
 
+    /// <summary>Holds the caller to its label; null for callers without one.</summary>
+    internal ScopeGuard? Guard { get; set; }
+
     internal ApiListener? Listener => context.Features.Get<ApiListener>();
 
     internal bool Hijacked { get; private set; }
@@ -92,7 +95,11 @@ public sealed class ApiRequest
     }
 
     /// <summary>The <c>filters</c> parameter.</summary>
-    public FilterArguments Filters() => FilterArguments.Parse(Query("filters"));
+    public FilterArguments Filters()
+    {
+        var filters = FilterArguments.Parse(Query("filters"));
+        return Access.Label is { } label ? filters.With("label", label) : filters;
+    }
 
     /// <summary>Whether there is content to read.</summary>
     public bool HasBody => context.Request.ContentLength is > 0 || context.Request.Headers.TransferEncoding.Count > 0;
@@ -100,12 +107,14 @@ public sealed class ApiRequest
     /// <summary>Reads a JSON document; an absent one is <paramref name="absent"/>, or an error where that is null.</summary>
     public async Task<T> ReadJsonAsync<T>(JsonTypeInfo<T> type, T? absent = null) where T : class
     {
-        if (!HasBody) return absent ?? throw HullException.Invalid("the request has no body");
+        if (!HasBody) return await AbsentAsync(absent).ConfigureAwait(false);
         var content = await ReadAllAsync().ConfigureAwait(false);
-        if (content.Length == 0) return absent ?? throw HullException.Invalid("the request has no body");
+        if (content.Length == 0) return await AbsentAsync(absent).ConfigureAwait(false);
         try
         {
-            return JsonSerializer.Deserialize(content.Span, type) ?? absent ?? throw HullException.Invalid("the request's body is null");
+            var body = JsonSerializer.Deserialize(content.Span, type) ?? absent ?? throw HullException.Invalid("the request's body is null");
+            if (Guard is not null) await Guard.AdmitAsync(content, body).ConfigureAwait(false);
+            return body;
         }
         catch (JsonException e)
         {
@@ -172,6 +181,13 @@ public sealed class ApiRequest
         transport.Close();
         Response.Headers.Connection = "close";
         return connection;
+    }
+
+    private async Task<T> AbsentAsync<T>(T? absent) where T : class
+    {
+        var body = absent ?? throw HullException.Invalid("the request has no body");
+        if (Guard is not null) await Guard.AdmitAsync(default, body).ConfigureAwait(false);
+        return body;
     }
 
     internal void Release() => disconnected?.Dispose();

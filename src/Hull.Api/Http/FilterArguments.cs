@@ -29,6 +29,13 @@ public sealed class FilterArguments
         return result;
     }
 
+    /// <summary>The same with one more value of a filter.</summary>
+    internal FilterArguments With(string name, string value)
+    {
+        values[name] = [.. this[name], value];
+        return this;
+    }
+
     public IEnumerable<string> Names => values.Keys;
 
     public IReadOnlyList<string> this[string name] => values.TryGetValue(name, out var list) ? list : [];
