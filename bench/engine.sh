@@ -1,40 +1,53 @@
 #!/usr/bin/env bash
-# The engine against dockerd with the same image, whole process, in interleaved pairs in one run. Each engine has a network
-# namespace of its own. HULL_BENCH_ROUNDS (15) sets the pairs. Needs root, and no other dockerd running.
+# The engine against dockerd and podman with the same image, in interleaved pairs in one run. Each engine has a network
+# namespace of its own. Arguments name the parts to measure: run exec parallel memory logs ports ps (all of them without).
+# HULL_BENCH_ROUNDS (15) pairs, HULL_BENCH_LINES (10000000) lines of 100 bytes, HULL_BENCH_PS (1000) containers.
+# Needs root. Another dockerd may run, but takes processor time from both sides.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/out/bin:$PATH"
-rounds=${HULL_BENCH_ROUNDS:-15}
+rounds=${HULL_BENCH_ROUNDS:-15} lines=${HULL_BENCH_LINES:-10000000} listed=${HULL_BENCH_PS:-1000}
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(run exec parallel memory logs ports ps)
 work=$(mktemp -d /var/tmp/hull-bench-engine.XXXXXX)
+name=hb$$
 ours="unix://$work/hull.sock" theirs="unix://$work/docker.sock"
+podman="nsenter --net=/run/netns/$name-p podman --root $work/podman --runroot $work/podman-run --cgroup-manager cgroupfs"
 pids=()
+
+in_h() { nsenter "--net=/run/netns/$name-h" "$@"; }
+in_d() { nsenter "--net=/run/netns/$name-d" "$@"; }
+
 cleanup() {
     hull -H "$ours" ps -aq 2> /dev/null | xargs -r hull -H "$ours" rm -f > /dev/null 2>&1 || true
-    docker -H "$theirs" ps -aq 2> /dev/null | xargs -r docker -H "$theirs" rm -f > /dev/null 2>&1 || true
+    docker -H "$theirs" ps -aq 2> /dev/null | xargs -r -n 100 docker -H "$theirs" rm -f > /dev/null 2>&1 || true
+    $podman rm -fa > /dev/null 2>&1 || true
     for pid in "${pids[@]}"; do kill "$pid" 2> /dev/null && tail --pid="$pid" -f /dev/null || true; done
-    ip netns delete "hull-bench-$$-h" 2> /dev/null || true
-    ip netns delete "hull-bench-$$-d" 2> /dev/null || true
+    for side in h d p o; do ip netns delete "$name-$side" 2> /dev/null || true; done
     awk -v top="$work/" 'index($2, top) == 1 { print $2 }' /proc/mounts | tac | xargs -r -n 1 umount -l
     rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 
-for side in h d; do
-    ip netns add "hull-bench-$$-$side"
-    nsenter "--net=/run/netns/hull-bench-$$-$side" ip link set lo up
+for side in h d p; do
+    ip netns add "$name-$side"
+    nsenter "--net=/run/netns/$name-$side" ip link set lo up
 done
 hull image bootstrap --root "$work/hull" busybox > /dev/null
 hull save --root "$work/hull" -o "$work/busybox.tar" busybox > /dev/null
-nsenter "--net=/run/netns/hull-bench-$$-h" hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" > "$work/hulld.log" 2>&1 &
+in_h hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" > "$work/hulld.log" 2>&1 &
 pids+=($!)
-nsenter "--net=/run/netns/hull-bench-$$-d" dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -p "$work/docker.pid" -H "$theirs" \
-    > "$work/dockerd.log" 2>&1 &
+in_d dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -p "$work/docker.pid" -H "$theirs" > "$work/dockerd.log" 2>&1 &
 pids+=($!)
 for _ in $(seq 300); do
     docker -H "$theirs" version > /dev/null 2>&1 && docker -H "$ours" version > /dev/null 2>&1 && break
     sleep 0.1
 done
 docker -H "$theirs" load -q -i "$work/busybox.tar" > /dev/null
+with_podman=
+if command -v podman > /dev/null && $podman load -q -i "$work/busybox.tar" > /dev/null 2>&1 && $podman run --rm busybox true > /dev/null 2>&1; then
+    with_podman=1
+fi
 
 # elapsed command ...: microseconds of one whole run.
 elapsed() {
@@ -46,33 +59,158 @@ elapsed() {
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
-# pairs NAME "ours" "theirs": prints both medians and the median of the ratios pair by pair.
+# report NAME OURS THEIRS UNIT [TARGET]: the target is "<=0.2" or ">=3".
+report() {
+    awk -v name="$1" -v a="$2" -v b="$3" -v unit="$4" -v target="${5:-}" 'BEGIN {
+        ratio = b > 0 ? a / b : 0
+        verdict = ""
+        if (target != "") {
+            limit = substr(target, 3) + 0
+            met = substr(target, 1, 1) == "<" ? ratio <= limit : ratio >= limit
+            verdict = sprintf("  target %s %s", target, met ? "met" : "NOT MET")
+        }
+        printf "%-46s %9.1f %9.1f %-6s ratio %.3f%s\n", name, a, b, unit, ratio, verdict
+    }'
+}
+
+# pairs NAME "ours" "theirs" [TARGET]: medians of both; the ratio is of the medians.
 pairs() {
-    local name=$1 i a b
+    local i
     $2 > /dev/null; $3 > /dev/null
-    : > "$work/a"; : > "$work/b"; : > "$work/ratio"
+    : > "$work/a"; : > "$work/b"
     for ((i = 0; i < rounds; i++)); do
         # shellcheck disable=SC2086
-        a=$(elapsed $2) b=$(elapsed $3)
-        echo "$a" >> "$work/a"; echo "$b" >> "$work/b"
-        awk "BEGIN { print $a / $b }" >> "$work/ratio"
+        elapsed $2 >> "$work/a"; elapsed $3 >> "$work/b"
     done
-    printf '%-44s %8.1f ms  %8.1f ms  ratio %.3f\n' "$name" "$(median < "$work/a" | awk '{ print $1 / 1000 }')" \
-        "$(median < "$work/b" | awk '{ print $1 / 1000 }')" "$(median < "$work/ratio")"
+    report "$1" "$(median < "$work/a" | awk '{ print $1 / 1000 }')" "$(median < "$work/b" | awk '{ print $1 / 1000 }')" ms "${4:-}"
 }
 
 # pss PID ...: proportional memory of processes, KiB.
-pss() { for pid in "$@"; do cat "/proc/$pid/smaps_rollup"; done | awk '/^Pss:/ { sum += $2 } END { print sum }'; }
+pss() { for pid in "$@"; do cat "/proc/$pid/smaps_rollup" 2> /dev/null; done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'; }
 
-printf '%-44s %11s  %11s\n' "$rounds pairs" Hull dockerd
-pairs "run --rm true, bridge, own client" "hull -H $ours run --rm busybox true" "docker -H $theirs run --rm busybox true"
-pairs "run --rm true, bridge, docker CLI on both" "docker -H $ours run --rm busybox true" "docker -H $theirs run --rm busybox true"
-hull -H "$ours" run -d --name exec busybox sleep 1000 > /dev/null
-docker -H "$theirs" run -d --name exec busybox sleep 1000 > /dev/null
-pairs "exec true, own client" "hull -H $ours exec exec true" "docker -H $theirs exec exec true"
-hull -H "$ours" rm -f exec > /dev/null
-docker -H "$theirs" rm -f exec > /dev/null
-daemon=$(pgrep -f "hulld --data-root $work/hull" | head -n 1)
-peer=$(cat "$work/docker.pid")
-a=$(pss "$daemon") b=$(pss "$peer" $(pgrep -P "$peer"))
-printf '%-44s %8d KiB %8d KiB  ratio %.3f\n' "memory of the idle engine" "$a" "$b" "$(awk "BEGIN { print $a / $b }")"
+# What an engine costs beside its containers' own processes.
+pss_hull() { pss $(pgrep -f "hulld --data-root $work/hull ") $(pgrep -f 'hull-shim (-|'"$work/hull-run"')'); }
+pss_docker() { pss $(cat "$work/docker.pid") $(pgrep -P "$(cat "$work/docker.pid")") $(pgrep -f "containerd-shim.*$work/docker-run"); }
+
+post() { curl -sf -o /dev/null --unix-socket "${1#unix://}" -X POST -H 'Content-Type: application/json' "${@:2}"; }
+
+# create SOCKET PREFIX COUNT: containers that sleep, by one connection.
+create() {
+    local i
+    for ((i = 1; i <= $3; i++)); do
+        printf 'next\nurl = "http://e/v1.41/containers/create?name=%s%d"\nunix-socket = "%s"\ndata = "{\\"Image\\":\\"busybox\\",\\"Cmd\\":[\\"sleep\\",\\"10000\\"]}"\nheader = "Content-Type: application/json"\noutput = /dev/null\nsilent\n' \
+            "$2" "$i" "${1#unix://}"
+    done | tail -n +2 | curl -K -
+}
+
+remove() { curl -s -o /dev/null --unix-socket "${1#unix://}" -Z --parallel-max 8 -X DELETE "http://e/v1.41/containers/$2[1-$3]?force=1"; }
+
+measure_run() {
+    pairs "run --rm true, own client / docker" "hull -H $ours run --rm busybox true" "docker -H $theirs run --rm busybox true" "<=0.06"
+    pairs "run --rm true, docker CLI on both" "docker -H $ours run --rm busybox true" "docker -H $theirs run --rm busybox true" "<=0.15"
+    [ -z "$with_podman" ] || pairs "run --rm true, own client / podman" "hull -H $ours run --rm busybox true" "$podman run --rm busybox true" "<=0.10"
+}
+
+measure_exec() {
+    hull -H "$ours" run -d --name target busybox sleep 10000 > /dev/null
+    docker -H "$theirs" run -d --name target busybox sleep 10000 > /dev/null
+    pairs "exec true, own client / docker" "hull -H $ours exec target true" "docker -H $theirs exec target true" "<=0.15"
+    pairs "exec true, docker CLI on both" "docker -H $ours exec target true" "docker -H $theirs exec target true"
+    if [ -n "$with_podman" ]; then
+        $podman run -d --name target busybox sleep 10000 > /dev/null
+        pairs "exec true, own client / podman" "hull -H $ours exec target true" "$podman exec target true"
+        $podman rm -f -t 0 target > /dev/null
+    fi
+    hull -H "$ours" rm -f target > /dev/null
+    docker -H "$theirs" rm -f target > /dev/null
+}
+
+# The same client asks both for 100 starts at once; the figure is starts per second.
+measure_parallel() {
+    local socket rate=()
+    for socket in "$ours" "$theirs"; do
+        create "$socket" p 100
+        rate+=("$(elapsed post "$socket" -Z --parallel-max 100 "http://e/v1.41/containers/p[1-100]/start" | awk '{ print 100e6 / $1 }')")
+        [ "$(docker -H "$socket" ps -q | wc -l)" = 100 ] || echo "not all of 100 run on $socket" >&2
+        remove "$socket" p 100
+    done
+    report "100 starts in parallel" "${rate[0]}" "${rate[1]}" "/s" ">=5"
+}
+
+measure_memory() {
+    local count=20 i idle_a idle_b busy_a busy_b
+    sleep 20
+    idle_a=$(pss_hull) idle_b=$(pss_docker)
+    report "idle engine, after what was measured before" "$idle_a" "$idle_b" KiB "<=0.2"
+    create "$ours" m "$count"; create "$theirs" m "$count"
+    for ((i = 1; i <= count; i++)); do
+        post "$ours" "http://e/v1.41/containers/m$i/start"; post "$theirs" "http://e/v1.41/containers/m$i/start"
+    done
+    sleep 20
+    busy_a=$(pss_hull) busy_b=$(pss_docker)
+    report "per running container, of $count" "$(((busy_a - idle_a) / count))" "$(((busy_b - idle_b) / count))" KiB "<=0.2"
+    report "per shim" "$(($(pss $(pgrep -f "hull-shim $work/hull-run")) / count))" "$(($(pss $(pgrep -f "containerd-shim.*$work/docker-run")) / count))" KiB "<=0.1"
+    remove "$ours" m "$count"; remove "$theirs" m "$count"
+}
+
+# How fast a container that only writes gets rid of it, and whether all of it is in the log.
+measure_logs() {
+    local socket cli command took rate=() text
+    text=$(printf '%099d' 0)
+    command="yes $text | head -n $lines"
+    for socket in "$ours" "$theirs"; do
+        took=$(elapsed docker -H "$socket" run --name writer --log-driver json-file --log-opt max-size=100g -d busybox sh -c "$command")
+        took=$((took + $(elapsed docker -H "$socket" wait writer)))
+        rate+=("$(awk "BEGIN { print $lines * 100 / $took }")")
+        for file in "$work"/hull/workloads/*/output.log "$work"/docker/containers/*/*-json.log; do
+            [ -s "$file" ] && echo "$lines $(wc -l < "$file") $file"
+        done | awk '{ if ($1 != $2) printf "log lines lost: %d of %d in %s\n", $1 - $2, $1, $3; else printf "log lines: all %d there\n", $1 }'
+        docker -H "$socket" rm -f writer > /dev/null
+    done
+    report "log of lines of 100 bytes" "${rate[0]}" "${rate[1]}" "MB/s" ">=3"
+}
+
+# From another namespace through the published port, with HTTP: a file of 256 MB, and small requests one by one.
+measure_ports() {
+    local side socket address rate=() delay=()
+    ip netns add "$name-o"
+    for side in h d; do
+        ip link add "$name$side" netns "$name-o" type veth peer name up0 netns "$name-$side"
+        address=$([ $side = h ] && echo 10.250.1 || echo 10.250.2)
+        nsenter "--net=/run/netns/$name-$side" sh -c "ip addr add $address.1/24 dev up0; ip link set up0 up"
+        nsenter "--net=/run/netns/$name-o" sh -c "ip addr add $address.2/24 dev $name$side; ip link set $name$side up"
+        socket=$([ $side = h ] && echo "$ours" || echo "$theirs")
+        docker -H "$socket" run -d --name web -p 0.0.0.0:8080:80 busybox sh -c 'mkdir /w; dd if=/dev/zero of=/w/big bs=1M count=256 2>/dev/null; echo ok > /w/small; exec httpd -f -p 80 -h /w' > /dev/null
+        for _ in $(seq 100); do
+            nsenter "--net=/run/netns/$name-o" curl -sf -o /dev/null "http://$address.1:8080/small" && break
+            sleep 0.1
+        done
+    done
+    for _ in $(seq 5); do
+        for side in h d; do
+            address=$([ $side = h ] && echo 10.250.1 || echo 10.250.2)
+            nsenter "--net=/run/netns/$name-o" curl -sf -o /dev/null -w '%{speed_download}\n' "http://$address.1:8080/big" >> "$work/rate-$side"
+            nsenter "--net=/run/netns/$name-o" curl -sf -o /dev/null -w '%{time_total}\n' "http://$address.1:8080/small?[1-200]" >> "$work/delay-$side"
+        done
+    done
+    for side in h d; do
+        rate+=("$(median < "$work/rate-$side" | awk '{ print $1 / 1e6 }')")
+        delay+=("$(median < "$work/delay-$side" | awk '{ print $1 * 1e6 }')")
+    done
+    report "published port, throughput" "${rate[0]}" "${rate[1]}" "MB/s" ">=0.97"
+    report "published port, small request" "${delay[0]}" "${delay[1]}" us "<=1.03"
+    hull -H "$ours" rm -f web > /dev/null
+    docker -H "$theirs" rm -f web > /dev/null
+}
+
+measure_ps() {
+    create "$ours" l "$listed"; create "$theirs" l "$listed"
+    pairs "ps -a of $listed, own client / docker" "hull -H $ours ps -a" "docker -H $theirs ps -a"
+    pairs "ps -a of $listed, docker CLI on both" "docker -H $ours ps -a" "docker -H $theirs ps -a"
+    remove "$ours" l "$listed"; remove "$theirs" l "$listed"
+}
+
+printf '%-46s %9s %9s\n' "$rounds pairs" Hull peer
+for part in "${parts[@]}"; do
+    "measure_$part"
+done

@@ -21,6 +21,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
     private readonly List<PosixSignalRegistration> signals = [];
     private readonly TaskCompletionSource<string> stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<ApiServer> servers = [];
+    private readonly IdleTrim idle = new();
     private IReadOnlyList<ApiListener> listeners = [];
     private HullEngine? engine;
     private MachineManager? machines;
@@ -48,6 +49,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
     public async ValueTask DisposeAsync()
     {
         foreach (var signal in signals) signal.Dispose();
+        idle.Dispose();
         foreach (var server in servers) await server.DisposeAsync().ConfigureAwait(false);
         if (machines is not null) await machines.DisposeAsync().ConfigureAwait(false);
         if (engine is not null) await engine.DisposeAsync().ConfigureAwait(false);
@@ -72,7 +74,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
         };
         var edge = new DockerEdge(services);
         new MachineEndpoints(machines!, engineOptions.ExecRoot).Map(edge.Router);
-        servers.Add(new ApiServer(listeners, edge.HandleAsync));
+        servers.Add(new ApiServer(listeners, idle.Around(edge.HandleAsync)));
         if (options.Config.MetricsAddress is { } address) servers.Add(new ApiServer([Listeners.Metrics(address)], edge.HandleMetricsAsync));
         foreach (var server in servers) await server.StartAsync(CancellationToken.None).ConfigureAwait(false);
     }

@@ -18,6 +18,7 @@ internal sealed partial class Supervisor
     {
         if (_state != ShimState.Empty || _create is not null) throw HullException.Conflict("the shim has its instance already");
         _create = create;
+        Settle(create.Bundle);
         using (var root = connection.TakeDescriptor()) RootMount.Attach(create.Bundle, root);
         _log = LogSink.Open(create.Log);
         _runtime = RuntimeFactory(create, _directory, _reaper);
@@ -121,12 +122,12 @@ internal sealed partial class Supervisor
         // Any process of the instance may have been the victim, as with Docker.
         var outOfMemory = KilledForMemory();
         _init!.Streams.FlushLog();
-        WriteExitRecord(init, outOfMemory, durable: false);
+        // The record is in the kernel's hands then, so no kill can lose it. The disk is not waited for, here or in the
+        // engine's own state: after a power failure the exit code of what ran is the least concern, and a flush makes
+        // everybody else's changes of the file system wait as well.
+        WriteExitRecord(init, outOfMemory);
         _state = ShimState.Exited;
         Announce(init, outOfMemory);
-        // The record is in the kernel's hands, so no kill can lose it; a power failure may until here. The engine need
-        // not wait for the disk: after a power failure the exit code of what ran is the least concern.
-        WriteExitRecord(init, outOfMemory, durable: true);
     }
 
     private void Announce(ShimProcess process, bool outOfMemory)
@@ -156,12 +157,12 @@ internal sealed partial class Supervisor
     }
 
     /// <summary>For the engine, which may be dead now: read by <c>ExitRecord</c> there.</summary>
-    private void WriteExitRecord(ShimProcess init, bool outOfMemory, bool durable)
+    private void WriteExitRecord(ShimProcess init, bool outOfMemory)
     {
         var text = Encoding.ASCII.GetBytes($"{{\"code\":{init.Status!.Value.ShellCode},\"at\":{init.ExitedAt},\"startedAt\":{_startedAt},\"outOfMemory\":{(outOfMemory ? "true" : "false")}}}\n");
         try
         {
-            AtomicFile.Write(Path.Combine(_create!.StateDirectory, Wire.ExitRecordName), text, durable: durable);
+            AtomicFile.Write(Path.Combine(_create!.StateDirectory, Wire.ExitRecordName), text, durable: false);
         }
         catch (HullException error) when (error.Kind == ErrorKind.ResourceExhausted)
         {

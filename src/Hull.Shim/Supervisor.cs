@@ -22,8 +22,8 @@ internal sealed partial class Supervisor : IReady
 
     private readonly EventLoop _loop;
     private readonly Reaper _reaper;
-    private readonly string _directory;
-    private readonly SafeFd _listener;
+    private string _directory = "";
+    private SafeFd? _listener;
     private readonly byte[] _buffer = new byte[32 * 1024];
     private readonly List<ControlConnection> _connections = [];
     private readonly Dictionary<string, ShimProcess> _execs = [];
@@ -36,13 +36,11 @@ internal sealed partial class Supervisor : IReady
     private bool _cleaned;
     private bool _trimming;
 
-    public Supervisor(EventLoop loop, string directory)
+    public Supervisor(EventLoop loop)
     {
-        (_loop, _directory) = (loop, directory);
+        _loop = loop;
         _reaper = new Reaper(loop);
         loop.AfterRound = AfterRound;
-        _listener = Listen(directory);
-        loop.Watch(_listener.Value, Waiting.EPOLLIN, this);
     }
 
     /// <summary>A connection that exists from the start: the engine's end of the socket pair the shim was born with.</summary>
@@ -62,7 +60,7 @@ internal sealed partial class Supervisor : IReady
 
     public void OnReady(uint events)
     {
-        var accepted = SocketCalls.Accept(_listener.Value);
+        var accepted = SocketCalls.Accept(_listener!.Value);
         if (accepted < 0) return;
         var socket = new SafeFd((int)accepted);
         var peer = SocketCalls.GetPeer(socket);
@@ -210,6 +208,22 @@ internal sealed partial class Supervisor : IReady
         }
 
         _loop.Stopped = true;
+    }
+
+    /// <summary>Moves into the instance's directory: its name on the command line, its log, its socket.</summary>
+    private void Settle(string directory)
+    {
+        _directory = directory;
+        CommandLine.ReplaceArgument(directory);
+        using (var log = Check.Descriptor(
+            FileCalls.OpenAt(Fcntl.AT_FDCWD, Path.Combine(directory, "shim.log"), Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND | Fcntl.O_NOFOLLOW, 0x180 /* 0600 */),
+            $"open the shim's log in {directory}"))
+        {
+            Check.Result(FileCalls.Dup3(log.Value, 2, 0), $"write to the shim's log");
+        }
+
+        _listener = Listen(directory);
+        _loop.Watch(_listener.Value, Waiting.EPOLLIN, this);
     }
 
     /// <summary>A path socket, for the owner alone: an abstract one could be reached from containers on the host's network (CVE-2020-15257).</summary>

@@ -6,7 +6,7 @@ using Hull.Protocol;
 
 namespace Hull.Cli.Containers;
 
-/// <summary><c>hull exec</c>.</summary>
+/// <summary><c>hull exec</c>: one round trip from the start to the exit code.</summary>
 internal sealed class ExecVerb : Verb, ICommandRunner
 {
     private readonly ExecCreateRequest request = new();
@@ -43,28 +43,28 @@ internal sealed class ExecVerb : Verb, ICommandRunner
         request.Detach = detach;
         if (request.Tty && interactive && !TerminalMode.IsInputTerminal)
             throw HullException.Invalid("the input device is not a TTY: leave -t out, or run hull on a terminal");
-        var created = call.Engine.Post($"/containers/{Uri.EscapeDataString(container)}/exec", request, DockerJson.Wire.ExecCreateRequest, DockerJson.Wire.IdAnswer);
-        return Start(call, "/exec/" + created.Id);
+        return detach ? StartDetached(call, container) : RunAttached(call, container);
     }
 
-    private int Start(Invocation call, string exec)
+    private int StartDetached(Invocation call, string container)
+    {
+        var created = call.Engine.Post($"/containers/{Uri.EscapeDataString(container)}/exec", request, DockerJson.Wire.ExecCreateRequest, DockerJson.Wire.IdAnswer);
+        var body = new ExecStartBody { Detach = true, Tty = request.Tty };
+        call.Engine.Call("POST", $"/exec/{created.Id}/start", JsonSerializer.SerializeToUtf8Bytes(body, DockerJson.Wire.ExecStartBody));
+        return 0;
+    }
+
+    private int RunAttached(Invocation call, string container)
     {
         var (columns, rows) = request.Tty ? TerminalMode.Size() : (0, 0);
-        var body = new ExecStartBody { Detach = detach, Tty = request.Tty, ConsoleSize = columns > 0 ? [rows, columns] : null };
-        var json = JsonSerializer.SerializeToUtf8Bytes(body, DockerJson.Wire.ExecStartBody);
-        if (detach)
-        {
-            call.Engine.Call("POST", exec + "/start", json);
-            return 0;
-        }
-
-        using (var session = new StreamSession(call, call.Engine.Hijack(exec + "/start", json)))
-        {
-            if (request.Tty && TerminalMode.IsInputTerminal) session.UseTerminal(exec + "/resize");
-            if (interactive) session.ForwardInput();
-            session.CopyOutput(framed: !request.Tty);
-        }
-
-        return call.Engine.Get(exec + "/json", DockerJson.Wire.ExecInspect).ExitCode ?? 0;
+        if (columns > 0) request.ConsoleSize = [rows, columns];
+        var json = JsonSerializer.SerializeToUtf8Bytes(request, DockerJson.Wire.ExecCreateRequest);
+        var stream = call.Engine.Hijack("/hull/v1/exec?container=" + Uri.EscapeDataString(container), json, raw: true);
+        using var session = new StreamSession(call, stream);
+        if (request.Tty && TerminalMode.IsInputTerminal) session.UseTerminal($"/exec/{stream.Header("Hull-Exec")}/resize");
+        if (interactive) session.ForwardInput();
+        session.CopyOutput(framed: true);
+        // Without an exit code the user detached, and the process runs on.
+        return session.ExitCode ?? 0;
     }
 }

@@ -15,6 +15,9 @@ public static class StreamFraming
     /// <summary>The stream on which the engine reports its own failures.</summary>
     public const byte EngineError = 3;
 
+    /// <summary>The stream of the exit code, on Hull's own endpoints only.</summary>
+    private const byte Exit = 4;
+
     public const string MultiplexedType = "application/vnd.docker.multiplexed-stream";
     public const string RawType = "application/vnd.docker.raw-stream";
 
@@ -32,6 +35,14 @@ public static class StreamFraming
         WriteHeader(frame, stream, content.Length);
         content.CopyTo(frame.AsSpan(HeaderSize));
         return frame;
+    }
+
+    /// <summary>The last frame of Hull's own streams: the exit code in four bytes.</summary>
+    public static byte[] ExitFrame(int code)
+    {
+        var bytes = new byte[4];
+        BinaryPrimitives.WriteInt32BigEndian(bytes, code);
+        return Frame(Exit, bytes);
     }
 
     public static byte[] Frame(OutputStream stream, ReadOnlySpan<byte> content) => Frame((byte)stream, content);

@@ -51,6 +51,9 @@ public sealed class ApiRequest
 
     internal bool Hijacked { get; private set; }
 
+    /// <summary>Whether the answer goes on for as long as what it follows.</summary>
+    internal bool IsStream { get; private set; }
+
     /// <summary>
     /// Cancelled when the client has gone or the server stops. For requests whose connection becomes a byte stream,
     /// use the stream's own.
@@ -154,6 +157,7 @@ public sealed class ApiRequest
     /// <summary>Sends the header now, before any content is known.</summary>
     public async Task StartStreamAsync(string contentType)
     {
+        IsStream = true;
         Response.StatusCode = StatusCodes.Status200OK;
         Response.ContentType = contentType;
         await Response.StartAsync().ConfigureAwait(false);
@@ -169,7 +173,7 @@ public sealed class ApiRequest
         await DrainAsync().ConfigureAwait(false);
         var transport = context.Features.Get<IConnectionTransportFeature>()?.Transport as GatedTransport
             ?? throw HullException.Internal("the connection has no transport to take over");
-        Hijacked = true;
+        Hijacked = IsStream = true;
         foreach (var (name, value) in headers) Response.Headers[name] = value;
         Response.ContentType = contentType;
         var upgrade = context.Request.Headers.Upgrade.Count > 0;

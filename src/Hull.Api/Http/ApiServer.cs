@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
@@ -41,7 +42,12 @@ public sealed class ApiServer : IAsyncDisposable
     public Task StartAsync(CancellationToken cancellationToken) => server.StartAsync(application, cancellationToken);
 
     /// <summary>Stops listening, lets requests end until the token says it is time, then closes the connections.</summary>
-    public Task StopAsync(CancellationToken cancellationToken) => server.StopAsync(cancellationToken);
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        // They last as long as what they follow; nobody would gain by waiting for that.
+        application.EndStreams();
+        return server.StopAsync(cancellationToken);
+    }
 
     public ValueTask DisposeAsync()
     {
@@ -86,9 +92,31 @@ public sealed class ApiServer : IAsyncDisposable
 
     private sealed class Application(Func<ApiRequest, Task> handle) : IHttpApplication<HttpContext>
     {
+        private readonly ConcurrentDictionary<ApiRequest, bool> active = new();
+
         public HttpContext CreateContext(IFeatureCollection features) => new DefaultHttpContext(features);
 
-        public Task ProcessRequestAsync(HttpContext context) => handle(new ApiRequest(context));
+        public async Task ProcessRequestAsync(HttpContext context)
+        {
+            var request = new ApiRequest(context);
+            active.TryAdd(request, true);
+            try
+            {
+                await handle(request).ConfigureAwait(false);
+            }
+            finally
+            {
+                active.TryRemove(request, out _);
+            }
+        }
+
+        public void EndStreams()
+        {
+            foreach (var request in active.Keys)
+            {
+                if (request.IsStream) request.Context.Abort();
+            }
+        }
 
         public void DisposeContext(HttpContext context, Exception? exception)
         {

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text;
 using Hull.Api.Docker;
 using Hull.Api.Docker.Containers;
@@ -17,9 +16,6 @@ namespace Hull.Api.Native;
 /// </summary>
 internal sealed class RunEndpoint(ApiServices services)
 {
-    /// <summary>Stream of the frame that carries the exit code, in four bytes.</summary>
-    private const byte ExitStream = 4;
-
     public void Map(Router router) => router.Post("hull/v1/run", RunAsync);
 
     private async Task RunAsync(ApiRequest request)
@@ -96,9 +92,7 @@ internal sealed class RunEndpoint(ApiServices services)
         var result = await wait.Completion.ConfigureAwait(false);
         if (result.Error is { Length: > 0 } error)
             await connection.WriteAsync(StreamFraming.Frame(StreamFraming.EngineError, Encoding.UTF8.GetBytes(error + "\n")), CancellationToken.None).ConfigureAwait(false);
-        var code = new byte[4];
-        BinaryPrimitives.WriteInt32BigEndian(code, result.ExitCode);
-        await connection.WriteAsync(StreamFraming.Frame(ExitStream, code), CancellationToken.None).ConfigureAwait(false);
+        await connection.WriteAsync(StreamFraming.ExitFrame(result.ExitCode), CancellationToken.None).ConfigureAwait(false);
     }
 
     private static StreamSelection Streams(string? names)

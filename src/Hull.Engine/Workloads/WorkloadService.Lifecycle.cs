@@ -115,7 +115,10 @@ internal sealed partial class WorkloadService
             ("execDuration", ((long)Math.Max(0, ran.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture)));
         var remove = workload.Record.Config.AutoRemove && !restart && !workload.KeepForRestart;
         workload.TellExited(restart);
-        await Task.WhenAll(TakeBackAsync(workload, instance), TearDownNetworkAsync(workload)).ConfigureAwait(false);
+        var takenBack = TakeBackAsync(workload, instance);
+        await TearDownNetworkAsync(workload).ConfigureAwait(false);
+        if (remove && TryRemoveEarly(workload, takenBack)) return;
+        await takenBack.ConfigureAwait(false);
         await UnmountVolumesAsync(workload.Record).ConfigureAwait(false);
         if (ReferenceEquals(workload.Instance, instance)) workload.Instance = null;
         _store.DeleteInstance(workload.Id);

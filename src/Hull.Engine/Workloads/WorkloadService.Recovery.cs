@@ -185,6 +185,7 @@ internal sealed partial class WorkloadService
         }
 
         await _stopping.CancelAsync().ConfigureAwait(false);
+        await FinishClearingAsync().ConfigureAwait(false);
         foreach (var workload in All)
         {
             workload.Health?.Dispose();

@@ -234,12 +234,17 @@ internal sealed partial class WorkloadService
             throw;
         }
 
+        Unlist(workload);
+        await ReleaseVolumesAsync(workload, request.Volumes).ConfigureAwait(false);
+        Publish(workload, "destroy");
+    }
+
+    private void Unlist(Workload workload)
+    {
         _workloads.TryRemove(workload.Id, out _);
         _names.TryRemove(KeyValuePair.Create(workload.Name, workload.Id));
         foreach (var attachment in TakeAttachments(workload)) attachment.Fail(HullException.NotFound($"{workload.Name} was removed"));
         workload.TellRemoved();
-        await ReleaseVolumesAsync(workload, request.Volumes).ConfigureAwait(false);
-        Publish(workload, "destroy");
     }
 
     private async Task ReleaseVolumesAsync(Workload workload, bool removeAnonymous)

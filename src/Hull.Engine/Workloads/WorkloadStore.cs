@@ -56,10 +56,13 @@ internal sealed class WorkloadStore(string directory)
 
     public void DeleteInstance(string id) => AtomicFile.Delete(Path.Combine(DirectoryOf(id), "instance.json"));
 
+    /// <summary>What is left of the directory counts as an interrupted creation, which the next start clears.</summary>
+    public void DeleteConfig(string id) => AtomicFile.Delete(Path.Combine(DirectoryOf(id), "config.json"));
+
     /// <summary>Removes everything of a workload. A directory half removed has lost its config first and counts as gone.</summary>
     public void Delete(string id)
     {
-        AtomicFile.Delete(Path.Combine(DirectoryOf(id), "config.json"));
+        DeleteConfig(id);
         using var parent = Check.Descriptor(
             FileCalls.OpenAt(Fcntl.AT_FDCWD, directory, Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open {directory}");
         TreeRemover.Remove(parent, id, DirectoryOf(id));

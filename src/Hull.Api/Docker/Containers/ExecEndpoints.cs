@@ -17,23 +17,23 @@ internal sealed class ExecEndpoints(IHullEngine engine)
         .Post("exec/{id}/resize", ResizeAsync)
         .Get("exec/{id}/json", InspectAsync);
 
+    public static ExecConfig ToConfig(ExecCreateRequest body) => new()
+    {
+        Command = body.Cmd is { Count: > 0 } command ? command : throw HullException.Invalid("No exec command specified"),
+        Environment = body.Env ?? [],
+        WorkingDirectory = CreateMapping.NullIfEmpty(body.WorkingDir),
+        User = CreateMapping.NullIfEmpty(body.User),
+        Privileged = body.Privileged,
+        Terminal = body.Tty,
+        Attach = (body.AttachStdin ? StreamSelection.Input : 0)
+            | (body.AttachStdout ? StreamSelection.Output : 0) | (body.AttachStderr ? StreamSelection.Error : 0),
+        DetachKeys = CreateMapping.NullIfEmpty(body.DetachKeys),
+    };
+
     private async Task CreateAsync(ApiRequest request)
     {
         var body = await request.ReadJsonAsync(DockerJson.Wire.ExecCreateRequest).ConfigureAwait(false);
-        if (body.Cmd is not { Count: > 0 }) throw HullException.Invalid("No exec command specified");
-        var config = new ExecConfig
-        {
-            Command = body.Cmd,
-            Environment = body.Env ?? [],
-            WorkingDirectory = CreateMapping.NullIfEmpty(body.WorkingDir),
-            User = CreateMapping.NullIfEmpty(body.User),
-            Privileged = body.Privileged,
-            Terminal = body.Tty,
-            Attach = (body.AttachStdin ? StreamSelection.Input : 0)
-                | (body.AttachStdout ? StreamSelection.Output : 0) | (body.AttachStderr ? StreamSelection.Error : 0),
-            DetachKeys = CreateMapping.NullIfEmpty(body.DetachKeys),
-        };
-        var id = await engine.Execs.CreateAsync(request["id"], config, request.Disconnected).ConfigureAwait(false);
+        var id = await engine.Execs.CreateAsync(request["id"], ToConfig(body), request.Disconnected).ConfigureAwait(false);
         await request.WriteJsonAsync(new IdAnswer { Id = id }, DockerJson.Wire.IdAnswer, 201).ConfigureAwait(false);
     }
 

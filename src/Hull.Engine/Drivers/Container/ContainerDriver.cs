@@ -112,6 +112,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
             }
 
             InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, id));
+            InstanceFiles.RemoveTree(Path.Combine(_options.ExecRoot, "i", id[..Math.Min(32, id.Length)]));
         }, cancellationToken).ConfigureAwait(false);
     }
 
@@ -125,10 +126,13 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
     public ValueTask DisposeAsync()
     {
         Stopping = true;
+        _launcher.Dispose();
         return ValueTask.CompletedTask;
     }
 
     public Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt) => ShimRemains.EndOrphanAsync(spec, startedAt, Clock);
+
+    public void OnStarted() => Task.Run(_launcher.Prepare);
 
     public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => ShimRemains.TakeBackAsync(spec, shim, RuntimeRoot);
 

@@ -94,6 +94,7 @@ internal partial class ContainerInstance : IInstance
         var answer = await Connection.RequestAsync(FrameKind.Start, null, cancellationToken).ConfigureAwait(false);
         StartedAt = UnixTime.ToTime(ShimConnection.Read(answer, static (ref FrameReader reader) => reader.ReadInt64()));
         if (_status == InstanceStatus.Created) _status = InstanceStatus.Running;
+        _driver.OnStarted();
     }
 
     public async Task<IAttachment> AttachAsync(StreamSelection streams, CancellationToken cancellationToken)

@@ -10,6 +10,9 @@ internal interface IShimOwner
     /// <summary>The engine ends: broken connections mean nothing any more.</summary>
     bool Stopping { get; }
 
+    /// <summary>User code of an instance runs: there is time to prepare for the next.</summary>
+    void OnStarted();
+
     /// <summary>Ends what a killed shim left and answers the record of its end.</summary>
     Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt);
 

@@ -123,7 +123,13 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     public async ValueTask DisposeAsync()
     {
         Stopping = true;
+        _launcher.Dispose();
         await _platform.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>Against the start of a machine, that of a shim is nothing.</summary>
+    public void OnStarted()
+    {
     }
 
     public Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt) => ShimRemains.EndOrphanAsync(spec, startedAt, Clock);
