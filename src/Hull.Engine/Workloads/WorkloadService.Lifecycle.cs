@@ -101,6 +101,7 @@ internal sealed partial class WorkloadService
         workload.Health = null;
         var ran = exit.At - (workload.State.StartedAt ?? exit.At);
         var restart = RestartDecision.For(workload.Record.Config.Restart, workload.State, exit, workload.StopRequested);
+        var remove = workload.Record.Config.AutoRemove && !restart && !workload.KeepForRestart;
         SetState(workload, state => state with
         {
             Status = restart ? WorkloadStatus.Restarting : WorkloadStatus.Exited,
@@ -109,11 +110,10 @@ internal sealed partial class WorkloadService
             FinishedAt = exit.At,
             OutOfMemory = exit.OutOfMemory,
             Error = exit.Reason ?? "",
-                    });
+        }, store: !remove);
         if (exit.OutOfMemory) Publish(workload, "oom");
         Publish(workload, "die", ("exitCode", exit.Code.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ("execDuration", ((long)Math.Max(0, ran.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture)));
-        var remove = workload.Record.Config.AutoRemove && !restart && !workload.KeepForRestart;
         workload.TellExited(restart);
         var takenBack = TakeBackAsync(workload, instance);
         await TearDownNetworkAsync(workload).ConfigureAwait(false);

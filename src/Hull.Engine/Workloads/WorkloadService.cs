@@ -97,17 +97,17 @@ internal sealed partial class WorkloadService : IWorkloads
             return true;
         }, cancellationToken);
 
-    /// <summary>Changes the state from what it is at that moment, and stores it.</summary>
-    internal void SetState(Workload workload, Func<WorkloadState, WorkloadState> change)
+    /// <summary>Changes the state from what it is at that moment, and stores it unless the workload vanishes next.</summary>
+    internal void SetState(Workload workload, Func<WorkloadState, WorkloadState> change, bool store = true)
     {
         lock (workload.StateGate)
         {
             var state = change(workload.State);
-            if (ReferenceEquals(state, workload.State)) return;
+            if (state == workload.State) return;
             workload.State = state;
             try
             {
-                if (!workload.Removed) _store.Write(workload.Id, state);
+                if (store && !workload.Removed) _store.Write(workload.Id, state);
             }
             catch (HullException error)
             {

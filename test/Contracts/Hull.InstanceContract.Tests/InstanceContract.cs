@@ -475,7 +475,8 @@ public abstract class InstanceContract : IAsyncLifetime
         await Workloads.StartAsync(id, default);
         await removed.Completion.WaitAsync(TimeSpan.FromSeconds(30));
         Assert.Null(Workloads.Find(id));
-        Assert.False(Directory.Exists(Path.Combine(Host.Options.DataRoot, "workloads", id)));
+        // Its files are cleared behind the answer.
+        await EngineHost.EventuallyAsync(() => Task.FromResult(!Directory.Exists(Path.Combine(Host.Options.DataRoot, "workloads", id))), "its directory to go");
     }
 
     [Fact]
