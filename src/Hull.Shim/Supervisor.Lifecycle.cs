@@ -47,8 +47,10 @@ internal sealed partial class Supervisor
     {
         if (_state != ShimState.Created || _runtime is null) throw HullException.Conflict("the instance was started already or has ended");
         _startedAt = ClockCalls.RealTime();
+        _starting = true;
         _runtime.Start(error =>
         {
+            _starting = false;
             if (error is not null)
             {
                 connection.SendError(tag, error);

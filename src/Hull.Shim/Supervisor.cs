@@ -34,6 +34,7 @@ internal sealed partial class Supervisor : IReady
     private ShimState _state = ShimState.Empty;
     private long _startedAt;
     private bool _cleaned;
+    private bool _starting;
     private bool _trimming;
 
     public Supervisor(EventLoop loop)
@@ -195,7 +196,8 @@ internal sealed partial class Supervisor : IReady
     private void AfterRound()
     {
         _reaper.Reap();
-        if (!_cleaned) return;
+        // A short command may be over before the runtime program that started it: the start is still to be answered.
+        if (!_cleaned || _starting) return;
         if (_init?.Streams.HasAttachments == true) return;
         foreach (var exec in _execs.Values)
         {
