@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Virtual machines against dockerd's containers, in interleaved pairs in one run, and against QEMU alone: a cold boot of the
+# same kernel to the same program. Then what a machine costs in memory, its root file system and its exec.
+# HULL_BENCH_ROUNDS (11) sets the pairs, HULL_BENCH_MACHINES (20) the machines. Needs root, and no other dockerd running.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/out/bin:$PATH"
+rounds=${HULL_BENCH_ROUNDS:-11} machines=${HULL_BENCH_MACHINES:-20}
+work=$(mktemp -d /var/tmp/hull-bench-vm.XXXXXX)
+ours="unix://$work/hull.sock" theirs="unix://$work/docker.sock"
+pids=()
+cleanup() {
+    hull -H "$ours" ps -aq 2> /dev/null | xargs -r hull -H "$ours" rm -f > /dev/null 2>&1 || true
+    for pid in "${pids[@]}"; do kill "$pid" 2> /dev/null && tail --pid="$pid" -f /dev/null || true; done
+    ip netns delete "hull-bench-$$-h" 2> /dev/null || true
+    ip netns delete "hull-bench-$$-d" 2> /dev/null || true
+    awk -v top="$work/" 'index($2, top) == 1 { print $2 }' /proc/mounts | tac | xargs -r -n 1 umount -l
+    rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+
+for side in h d; do
+    ip netns add "hull-bench-$$-$side"
+    nsenter "--net=/run/netns/hull-bench-$$-$side" ip link set lo up
+done
+hull image bootstrap --root "$work/hull" busybox > /dev/null
+hull save --root "$work/hull" -o "$work/busybox.tar" busybox > /dev/null
+# The engine has no way out of its namespace to fetch Debian's kernel: it is given the unpacked package.
+package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p')
+(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package")
+mkdir -p "$work/hull/vm/guest"
+dpkg-deb -x "$work/$package"_*.deb "$work/hull/vm/guest/kernel.deb"
+nsenter "--net=/run/netns/hull-bench-$$-h" hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" > "$work/hulld.log" 2>&1 &
+pids+=($!)
+nsenter "--net=/run/netns/hull-bench-$$-d" dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -p "$work/docker.pid" -H "$theirs" \
+    > "$work/dockerd.log" 2>&1 &
+pids+=($!)
+for _ in $(seq 300); do
+    docker -H "$theirs" version > /dev/null 2>&1 && docker -H "$ours" version > /dev/null 2>&1 && break
+    sleep 0.1
+done
+docker -H "$theirs" load -q -i "$work/busybox.tar" > /dev/null
+# The first machine boots the template.
+hull -H "$ours" run --rm --isolation vm busybox true
+
+# elapsed command ...: microseconds of one whole run.
+elapsed() {
+    local start=$EPOCHREALTIME end
+    "$@" > /dev/null
+    end=$EPOCHREALTIME
+    echo $((${end/./} - ${start/./}))
+}
+
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# pairs NAME "ours" "theirs": prints both medians and the median of the ratios pair by pair.
+pairs() {
+    local name=$1 i a b
+    $2 > /dev/null; $3 > /dev/null
+    : > "$work/a"; : > "$work/b"; : > "$work/ratio"
+    for ((i = 0; i < rounds; i++)); do
+        # shellcheck disable=SC2086
+        a=$(elapsed $2) b=$(elapsed $3)
+        echo "$a" >> "$work/a"; echo "$b" >> "$work/b"
+        awk "BEGIN { print $a / $b }" >> "$work/ratio"
+    done
+    printf '%-52s %8.1f ms  %8.1f ms  ratio %.3f\n' "$name" "$(median < "$work/a" | awk '{ print $1 / 1000 }')" \
+        "$(median < "$work/b" | awk '{ print $1 / 1000 }')" "$(median < "$work/ratio")"
+}
+
+# cold: QEMU boots the engine's kernel with an initramfs that holds the image's busybox, and runs true.
+cold() {
+    timeout 120 qemu-system-x86_64 -nodefaults -no-user-config -display none -machine q35 -accel tcg -cpu max -m 256 -no-reboot \
+        -kernel "$work/kernel" -initrd "$work/initrd" -append "quiet reboot=t panic=-1 rdinit=/init" > /dev/null 2>&1
+}
+cp "$(find "$work/hull/vm/guest" -name kernel -path '*/[0-9a-f]*' -type f | head -n 1)" "$work/kernel"
+mkdir -p "$work/root/bin"
+cp "$(command -v busybox)" "$work/root/bin/busybox"
+ln -s busybox "$work/root/bin/true"
+ln -s busybox "$work/root/bin/sh"
+printf '#!/bin/sh\n/bin/true\n/bin/busybox poweroff -f\n' > "$work/root/init"
+chmod +x "$work/root/init"
+(cd "$work/root" && find . | cpio -o -H newc --quiet | gzip -1) > "$work/initrd"
+
+printf '%-52s %11s  %11s\n' "$rounds pairs" Hull peer
+pairs "run --rm --isolation vm true / docker run --rm true" "hull -H $ours run --rm --isolation vm busybox true" "docker -H $theirs run --rm busybox true"
+pairs "the same with the docker CLI on both sides" "docker -H $ours run --rm --isolation vm busybox true" "docker -H $theirs run --rm busybox true"
+pairs "run --rm --isolation vm true / cold boot to true" "hull -H $ours run --rm --isolation vm busybox true" cold
+hull -H "$ours" run -d --isolation vm --name exec busybox sleep 1000 > /dev/null
+docker -H "$theirs" run -d --name exec busybox sleep 1000 > /dev/null
+pairs "exec true in a machine / docker exec true" "hull -H $ours exec exec true" "docker -H $theirs exec exec true"
+docker -H "$theirs" rm -f exec > /dev/null
+
+# inside COMMAND: milliseconds that a command takes inside the machine, by the machine's own clock.
+inside() { hull -H "$ours" exec exec sh -c "s=\$(cut -d' ' -f1 /proc/uptime); $1; e=\$(cut -d' ' -f1 /proc/uptime); echo \"\$s \$e\"" | awk '{ print ($2 - $1) * 1000 }' | tail -n 1; }
+printf '%-52s %8.0f ms\n' "a file of 64 MiB written with fsync" "$(inside 'dd if=/dev/zero of=/big bs=1M count=64 conv=fsync 2> /dev/null')"
+printf '%-52s %8.0f ms\n' "the same read back after its cache was dropped" "$(inside 'echo 3 > /proc/sys/vm/drop_caches 2> /dev/null; dd if=/big of=/dev/null bs=1M 2> /dev/null')"
+printf '%-52s %8.0f ms\n' "500 small files made and removed" "$(inside 'mkdir /small; i=0; while [ $i -lt 500 ]; do echo x > /small/$i; i=$((i + 1)); done; rm -r /small')"
+hull -H "$ours" rm -f exec > /dev/null
+
+for ((i = 0; i < machines; i++)); do hull -H "$ours" run -d --isolation vm --name "many$i" busybox sleep 1000 > /dev/null; done
+sleep 2
+# Pages of one machine alone: of QEMU, of the process that stands for its init, and of the shim.
+for pid in $(pgrep -f "name hull-"; pgrep -f "hull-vm monitor $work"; pgrep -f "hull-shim $work"); do
+    [ ! -r "/proc/$pid/smaps_rollup" ] || cat "/proc/$pid/smaps_rollup"
+done | awk -v machines="$machines" '/^Private/ { sum += $2 } END { printf "%-52s %8.1f MiB  of 256 nominal: %.1f %%\n", \
+    "private memory of each of " machines " machines", sum / machines / 1024, sum / machines / 1024 / 256 * 100 }'
