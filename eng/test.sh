@@ -9,6 +9,7 @@ framework=${HULL_FRAMEWORK:-$(sed -n "s/.*== ''\">\(net[0-9.]*\)<.*/\1/p" Direct
 limit=${HULL_SUITE_TIMEOUT:-900}
 logs=out/test
 mkdir -p "$logs"
+: > "$logs/failures"
 
 dotnet build Hull.slnx -v q --nologo -p:HullFramework="$framework" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
@@ -47,6 +48,7 @@ while IFS= read -r project; do
     dll="out/build/$framework/bin/$name/debug/$name.dll"
     if ! run "$log" "$dll"; then
         failed=$((failed + 1))
+        { echo "$name gave no result:"; tail -n 15 "$log"; } >> "$logs/failures"
         continue
     fi
     grep -E '\[(FAIL|SKIP)\]' -A 4 "$log" | grep -v '^--$' || true
@@ -58,12 +60,18 @@ while IFS= read -r project; do
             echo "$name: $first failed at first and passed when run again: ${again[*]/-method/}"
             good=$((good + first)) left=0
         else
-            grep -E '\[FAIL\]' -A 12 "$log.again" || true
+            { echo "$name:"; grep -E '\[FAIL\]' -A 15 "$log.again"; } >> "$logs/failures"
         fi
     fi
+    [ "$errors" -eq 0 ] || { echo "$name:"; grep -E '\[(FAIL|ERROR)\]|Cleanup Failure' -A 15 "$log"; } >> "$logs/failures"
     passed=$((passed + good)) failed=$((failed + left)) skipped=$((skipped + skip))
     echo "$name: $good passed, $left failed, $skip skipped ($((SECONDS - began)) s)"
 done < <(find test -name '*.Tests.csproj' | sort)
 
+# Last, where who sees only the end of a log still reads what is to be mended.
+if [ -s "$logs/failures" ]; then
+    echo "== Failed"
+    cat "$logs/failures"
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
