@@ -56,6 +56,12 @@ public interface IImageService
     Task<Image> PullAsync(ImageReference reference, IFetcher fetcher, PullOptions? options = null,
         IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default);
 
+    /// <summary>
+    /// Waits until the disk has what pulls fetched at least <paramref name="age"/> ago. A pull does not wait for that itself:
+    /// after a crash of the machine, what was lost of it is fetched again.
+    /// </summary>
+    void Flush(TimeSpan age = default);
+
     /// <summary>Sends an image, with all platforms where it has several and all are here.</summary>
     Task<Descriptor> PushAsync(string name, ImageReference target, IPusher pusher, Platform? platform = null,
         IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default);

@@ -188,6 +188,7 @@ public sealed class RegistryService : IDisposable
         {
             while (await timer.WaitForNextTickAsync(cancellation).ConfigureAwait(false))
             {
+                await Task.Run(() => _store.Content.Unflushed.Flush(TimeSpan.FromMinutes(1), snapshotter: null), cancellation).ConfigureAwait(false);
                 _sessions.Sweep(closeAfter: TimeSpan.FromMinutes(2), removeAfter: _options.UploadLifetime);
                 if (_options.CollectInterval <= TimeSpan.Zero || _clock.GetElapsedTime(collected) < _options.CollectInterval) continue;
                 collected = _clock.GetTimestamp();

@@ -40,35 +40,39 @@ public static class LayerStream
             : LayerCompression.None;
     }
 
-    /// <summary>Looks at the first bytes of a stream and still hands them out; counts what passes.</summary>
+    /// <summary>
+    /// Looks at the first bytes of a stream and still hands them out; counts what passes. It reads in large pieces, because
+    /// GZipStream asks for small ones.
+    /// </summary>
     private sealed class PrefixedStream : ReadOnlyStream
     {
+        private const int PrefixSize = 4;
+
         private readonly Stream _inner;
-        private readonly byte[] _prefix = new byte[4];
-        private int _taken;
+        private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(64 << 10);
+        private int _start;
+        private int _end;
 
         public PrefixedStream(Stream inner)
         {
             _inner = inner;
-            Array.Resize(ref _prefix, inner.ReadAtLeast(_prefix, _prefix.Length, throwOnEndOfStream: false));
+            _end = inner.ReadAtLeast(_buffer, PrefixSize, throwOnEndOfStream: false);
         }
 
-        public ReadOnlySpan<byte> Prefix => _prefix;
+        public ReadOnlySpan<byte> Prefix => _buffer.AsSpan(0, Math.Min(_end, PrefixSize));
 
         public long Count { get; private set; }
 
         public override int Read(Span<byte> buffer)
         {
             int count;
-            if (_taken < _prefix.Length)
-            {
-                count = Math.Min(buffer.Length, _prefix.Length - _taken);
-                _prefix.AsSpan(_taken, count).CopyTo(buffer);
-                _taken += count;
-            }
+            if (_start == _end && buffer.Length >= _buffer.Length) count = _inner.Read(buffer);
             else
             {
-                count = _inner.Read(buffer);
+                if (_start == _end) (_start, _end) = (0, _inner.Read(_buffer));
+                count = Math.Min(buffer.Length, _end - _start);
+                _buffer.AsSpan(_start, count).CopyTo(buffer);
+                _start += count;
             }
 
             Count += count;

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Hull.Core;
+using Microsoft.Win32.SafeHandles;
 
 namespace Hull.Images.Content;
 
@@ -40,6 +41,14 @@ public sealed class ContentHash : IDisposable
             cancellation.ThrowIfCancellationRequested();
             Append(buffer.AsSpan(0, count));
         }
+    }
+
+    /// <summary>Appends a file from its start to its end.</summary>
+    public void Append(SafeFileHandle file)
+    {
+        var buffer = new byte[1 << 20];
+        int count;
+        for (long offset = 0; (count = RandomAccess.Read(file, buffer, offset)) > 0; offset += count) Append(buffer.AsSpan(0, count));
     }
 
     /// <summary>The digest of everything so far; more can be appended afterwards.</summary>

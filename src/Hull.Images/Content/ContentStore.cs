@@ -10,7 +10,7 @@ namespace Hull.Images.Content;
 /// <para>Several processes use one store at once. Whoever adds or uses content holds a <see cref="Lease"/> meanwhile:
 /// garbage collection keeps what a reference, a lease or a snapshot leads to.</para>
 /// <para>Below the root: <c>blobs/sha256/HEX</c>, <c>index.json</c> (references), <c>ingest/</c> (unfinished
-/// downloads, kept to be resumed), <c>leases/</c>, <c>locks/</c>, <c>trash/</c>.</para>
+/// downloads, kept to be resumed), <c>leases/</c>, <c>unflushed/</c>, <c>locks/</c>, <c>trash/</c>.</para>
 /// </summary>
 public sealed class ContentStore
 {
@@ -19,12 +19,13 @@ public sealed class ContentStore
 
     private readonly DocumentCache _documents = new();
 
-    private ContentStore(string root, TimeProvider time)
+    private ContentStore(string root, TimeProvider time, string boot)
     {
         Root = root;
         Time = time;
         Leases = new LeaseStore(this);
         References = new ImageIndexStore(Path.Combine(root, "index.json"), Path.Combine(root, "locks", "index"));
+        Unflushed = new UnflushedStore(this, boot);
     }
 
     public string Root { get; }
@@ -33,6 +34,9 @@ public sealed class ContentStore
 
     /// <summary>The names of the images in this store.</summary>
     public ImageIndexStore References { get; }
+
+    /// <summary>Names given before the disk has the bytes.</summary>
+    public UnflushedStore Unflushed { get; }
 
     internal TimeProvider Time { get; }
 
@@ -44,7 +48,9 @@ public sealed class ContentStore
     internal string GarbageLock => Path.Combine(Root, "locks", "gc");
 
     /// <summary>Opens the store at <paramref name="root"/> and makes it where it is not there yet.</summary>
-    public static ContentStore Open(string root, TimeProvider? time = null)
+    /// <param name="boot">Identity of this boot of the machine; null: the kernel's. It changes when the machine restarts, and
+    /// with it what <see cref="UnflushedStore.Recover"/> doubts.</param>
+    public static ContentStore Open(string root, TimeProvider? time = null, string? boot = null)
     {
         root = Path.GetFullPath(root);
         // Images may hold secrets and setuid programs: nobody else on the machine gets at them.
@@ -52,7 +58,7 @@ public sealed class ContentStore
         Directory.CreateDirectory(root, mode);
         foreach (var name in (string[])["blobs/sha256", "ingest", "leases", "locks", "trash"])
             Directory.CreateDirectory(Path.Combine(root, name), mode);
-        var store = new ContentStore(root, time ?? TimeProvider.System);
+        var store = new ContentStore(root, time ?? TimeProvider.System, boot ?? File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim());
         LayoutFile.Ensure(root);
         return store;
     }

@@ -1,4 +1,5 @@
 using Hull.Core;
+using Microsoft.Win32.SafeHandles;
 
 namespace Hull.Images.Content;
 
@@ -28,7 +29,7 @@ internal sealed class IngestProgress(string path)
 
     /// <summary>Opens the content for reading from its start; reads wait for bytes that are still to come.</summary>
     public Stream OpenRead() =>
-        new GrowingStream(this, new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 0));
+        new GrowingStream(this, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
 
     private void Set(State state, long length)
     {
@@ -57,7 +58,7 @@ internal sealed class IngestProgress(string path)
         }
     }
 
-    private sealed class GrowingStream(IngestProgress progress, FileStream file) : Stream
+    private sealed class GrowingStream(IngestProgress progress, SafeFileHandle file) : Stream
     {
         private readonly CancellationTokenSource _disposed = new();
         private long _position;
@@ -86,7 +87,7 @@ internal sealed class IngestProgress(string path)
                 if (_available < 0) return 0;
             }
 
-            var count = RandomAccess.Read(file.SafeFileHandle, buffer[..(int)Math.Min(buffer.Length, _available - _position)], _position);
+            var count = RandomAccess.Read(file, buffer[..(int)Math.Min(buffer.Length, _available - _position)], _position);
             _position += count;
             return count;
         }

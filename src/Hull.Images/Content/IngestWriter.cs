@@ -1,11 +1,12 @@
 using Hull.Core;
 using Hull.Linux.Files;
 using Hull.Oci.Image;
+using Microsoft.Win32.SafeHandles;
 
 namespace Hull.Images.Content;
 
 /// <summary>
-/// Content on its way into the store. Dropped before <see cref="Commit(Digest?, long?)"/>, it leaves the bytes so far for
+/// Content on its way into the store. Dropped before <see cref="Commit(Digest?, long?, bool)"/>, it leaves the bytes so far for
 /// whoever resumes; <see cref="Abandon"/> removes them. Not for use by several threads at once.
 /// </summary>
 public sealed class IngestWriter : IDisposable
@@ -15,7 +16,7 @@ public sealed class IngestWriter : IDisposable
     private readonly string _path;
     private readonly Lease _lease;
     private readonly Descriptor? _expected;
-    private readonly FileStream _file;
+    private readonly SafeFileHandle _handle;
     private readonly ContentHash _hash;
     private bool _finished;
 
@@ -23,7 +24,8 @@ public sealed class IngestWriter : IDisposable
     {
         (_store, _path, _lock, _expected, _lease) = (store, path, taken, expected, lease);
         _hash = new ContentHash(expected?.Digest.Algorithm ?? "sha256");
-        _file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, 0);
+        // Not FileStream, which asks where it stands (lseek) whenever its handle is used.
+        _handle = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
         Progress = new IngestProgress(path);
     }
 
@@ -61,7 +63,7 @@ public sealed class IngestWriter : IDisposable
     {
         if (_expected is { } expected && Offset + bytes.Length > expected.Size)
             throw HullException.Corrupted($"content {expected.Digest.Short} goes on after the {expected.Size} bytes it was announced with");
-        RandomAccess.Write(_file.SafeFileHandle, bytes, Offset);
+        RandomAccess.Write(_handle, bytes, Offset);
         _hash.Append(bytes);
         Progress.Advance(Offset);
     }
@@ -70,7 +72,8 @@ public sealed class IngestWriter : IDisposable
     /// Checks the digest (and size) and makes the content part of the store. Without an expected digest the content's own
     /// is taken. On a mismatch nothing is kept.
     /// </summary>
-    public Digest Commit(Digest? expected = null, long? size = null)
+    /// <param name="flush">Wait until the disk has it. False only after <see cref="UnflushedStore.Mark"/>.</param>
+    public Digest Commit(Digest? expected = null, long? size = null, bool flush = true)
     {
         var wanted = expected ?? _expected?.Digest;
         size ??= _expected?.Size;
@@ -89,7 +92,7 @@ public sealed class IngestWriter : IDisposable
         }
 
         _lease.Pin(actual);
-        Publish(actual);
+        Publish(actual, flush);
         return actual;
     }
 
@@ -106,31 +109,31 @@ public sealed class IngestWriter : IDisposable
     public void Dispose()
     {
         if (!_finished) Progress.Fail();
-        _file.Dispose();
+        _handle.Dispose();
         _hash.Dispose();
         _lock.Dispose();
     }
 
     private void Resume()
     {
-        if (_expected is { } expected && _file.Length > expected.Size) _file.SetLength(0);
-        if (_file.Length == 0) return;
-        _hash.Append(_file);
+        if (_expected is { } expected && RandomAccess.GetLength(_handle) > expected.Size) RandomAccess.SetLength(_handle, 0);
+        if (RandomAccess.GetLength(_handle) == 0) return;
+        _hash.Append(_handle);
         Resumed = Offset;
         Progress.Advance(Offset);
     }
 
-    private void Publish(Digest digest)
+    private void Publish(Digest digest, bool flush)
     {
         var target = _store.PathOf(digest);
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
         if (File.Exists(target)) File.Delete(_path);
         else
         {
-            _file.Flush(flushToDisk: true);
-            File.SetUnixFileMode(_file.SafeFileHandle, UnixFileMode.UserRead | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+            if (flush) RandomAccess.FlushToDisk(_handle);
+            File.SetUnixFileMode(_handle, UnixFileMode.UserRead | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
             File.Move(_path, target, overwrite: true);
-            AtomicFile.SyncDirectory(Path.GetDirectoryName(target)!);
+            if (flush) AtomicFile.SyncDirectory(Path.GetDirectoryName(target)!);
         }
 
         _finished = true;
@@ -143,8 +146,7 @@ public sealed class IngestWriter : IDisposable
     private Digest Rehash(string algorithm)
     {
         using var hash = new ContentHash(algorithm);
-        _file.Position = 0;
-        hash.Append(_file);
+        hash.Append(_handle);
         return hash.Current();
     }
 }

@@ -16,7 +16,7 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
     private const int BufferSize = 128 << 10;
     private const long ReportInterval = 1 << 20;
 
-    private readonly ImageUnpack _unpack = new(snapshotter, options.Limits, progress);
+    private readonly ImageUnpack _unpack = new(snapshotter, options.Limits, progress, flush: false);
     private readonly SemaphoreSlim _downloads = new(options.Parallelism);
 
     private Platform Platform => options.Platform ?? Platform.Host;
@@ -78,6 +78,8 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
         var config = content.ReadConfig(manifest.Config);
         ImageUnpack.CheckLayers(manifest, config);
         var unpacks = options.Unpack && (!options.AllPlatforms || Platform.Accepts(config.Platform));
+        content.Unflushed.Mark([.. manifest.Layers.Zip(config.RootFs.DiffIds).Where(pair => !content.Contains(pair.First.Digest) || (unpacks && !snapshotter.HasLayer(pair.Second)))
+            .Select(pair => new UnflushedItem(pair.First.Digest, unpacks ? pair.Second : null))]);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var layers = manifest.Layers.Zip(config.RootFs.DiffIds).DistinctBy(pair => pair.First.Digest)
             .Select(pair => FetchLayerAsync(pair.First, unpacks ? pair.Second : null, failed)).ToList();
@@ -107,7 +109,7 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
             await _downloads.WaitAsync(failed.Token).ConfigureAwait(false);
             try
             {
-                await FetchBlobAsync(layer, diffId, failed.Token).ConfigureAwait(false);
+                await FetchBlobAsync(layer, diffId, failed.Token, isLayer: true).ConfigureAwait(false);
             }
             finally
             {
@@ -142,8 +144,8 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
         }
     }
 
-    /// <summary>Brings a blob into the store, and unpacks it meanwhile if it is a layer.</summary>
-    private async Task FetchBlobAsync(Descriptor blob, Digest? diffId, CancellationToken cancellation)
+    /// <summary>Brings a blob into the store, and unpacks it meanwhile if it is a layer (whose bytes need not be on the disk yet).</summary>
+    private async Task FetchBlobAsync(Descriptor blob, Digest? diffId, CancellationToken cancellation, bool isLayer = false)
     {
         for (var attempt = 1; ; attempt++)
         {
@@ -157,7 +159,7 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
 
             try
             {
-                await DownloadAndUnpackAsync(writer, blob, diffId, cancellation).ConfigureAwait(false);
+                await DownloadAndUnpackAsync(writer, blob, diffId, isLayer, cancellation).ConfigureAwait(false);
                 return;
             }
             catch (HullException error) when (error.Kind == ErrorKind.DataCorrupted && writer.Resumed > 0 && attempt == 1)
@@ -173,12 +175,12 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
         }
     }
 
-    private async Task DownloadAndUnpackAsync(IngestWriter writer, Descriptor blob, Digest? diffId, CancellationToken cancellation)
+    private async Task DownloadAndUnpackAsync(IngestWriter writer, Descriptor blob, Digest? diffId, bool isLayer, CancellationToken cancellation)
     {
         if (diffId is not { } id || snapshotter.HasLayer(id))
         {
             await DownloadAsync(writer, blob, cancellation).ConfigureAwait(false);
-            writer.Commit();
+            writer.Commit(flush: !isLayer);
             return;
         }
 
@@ -187,7 +189,7 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
         try
         {
             await DownloadAsync(writer, blob, stop.Token, unpacking).ConfigureAwait(false);
-            writer.Commit();
+            writer.Commit(flush: false);
         }
         catch (Exception error)
         {

@@ -16,6 +16,8 @@ public sealed partial class ImageService
         reference = reference.WithDefaultTag();
         try
         {
+            // What was pulled a while ago the kernel has written by now: this only makes sure of it.
+            Flush(TimeSpan.FromMinutes(2));
             using var lease = Content.Leases.Begin();
             var pull = new ImagePull(Content, Snapshotter, lease, reference, fetcher, options, progress);
             var target = await pull.RunAsync(cancellation).ConfigureAwait(false);
@@ -29,6 +31,8 @@ public sealed partial class ImageService
             throw;
         }
     }
+
+    public void Flush(TimeSpan age = default) => Content.Unflushed.Flush(age, Snapshotter);
 
     public async Task<ChainId?> EnsureUnpackedAsync(Image image, ISnapshotter? snapshotter = null,
         IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default)

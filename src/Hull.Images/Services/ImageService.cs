@@ -17,6 +17,7 @@ public sealed partial class ImageService : IImageService
     {
         (Content, Snapshotter, _time) = (content, snapshotter, time ?? TimeProvider.System);
         _catalog = new ImageCatalog(content);
+        content.Unflushed.Recover(snapshotter);
     }
 
     public ContentStore Content { get; }

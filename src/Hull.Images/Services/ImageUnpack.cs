@@ -7,7 +7,8 @@ using Hull.Oci.Image;
 namespace Hull.Images;
 
 /// <summary>Unpacks an image's layers, a few at a time, whether they are stored or still arriving.</summary>
-internal sealed class ImageUnpack(ISnapshotter snapshotter, UnpackLimits limits, IProgress<TransferProgress>? progress)
+/// <param name="flush">Wait until the disk has them.</param>
+internal sealed class ImageUnpack(ISnapshotter snapshotter, UnpackLimits limits, IProgress<TransferProgress>? progress, bool flush = true)
 {
     private int _running;
 
@@ -33,7 +34,7 @@ internal sealed class ImageUnpack(ISnapshotter snapshotter, UnpackLimits limits,
             {
                 var tar = LayerStream.Open(open(), limits);
                 return ValueTask.FromResult<Stream>(alone && layer.Size > 1 << 20 ? new ReadAheadStream(tar) : tar);
-            }, limits, cancellation).ConfigureAwait(false);
+            }, limits, flush, cancellation).ConfigureAwait(false);
         }
         finally
         {

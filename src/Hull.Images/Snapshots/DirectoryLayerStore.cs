@@ -13,7 +13,7 @@ internal sealed class DirectoryLayerStore(SnapshotCatalog catalog) : ILayerStore
 
     public IReadOnlyList<Digest> List() => LayerFiles.List(catalog, ".dir");
 
-    public LayerRecord Write(Digest diffId, Stream tar, UnpackLimits limits, CancellationToken cancellation)
+    public LayerRecord Write(Digest diffId, Stream tar, UnpackLimits limits, bool flush, CancellationToken cancellation)
     {
         var temporary = Path.Combine(catalog.IngestDirectory, "layer-" + RandomId.Short(RandomId.New()));
         Directory.CreateDirectory(temporary);
@@ -27,10 +27,10 @@ internal sealed class DirectoryLayerStore(SnapshotCatalog catalog) : ILayerStore
             {
                 DiffId = diffId, Size = sink.Size, Entries = entries, RootIsOpaque = sink.RootIsOpaque, Implied = sink.Implied,
             };
-            AtomicFile.SyncTree(temporary);
-            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord);
+            if (flush) AtomicFile.SyncTree(temporary);
+            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord, durable: flush);
             Directory.Move(temporary, DirectoryPath(diffId));
-            AtomicFile.SyncDirectory(Path.GetDirectoryName(DirectoryPath(diffId))!);
+            if (flush) AtomicFile.SyncDirectory(Path.GetDirectoryName(DirectoryPath(diffId))!);
             return record;
         }
         catch
@@ -39,6 +39,8 @@ internal sealed class DirectoryLayerStore(SnapshotCatalog catalog) : ILayerStore
             throw;
         }
     }
+
+    public void Flush(Digest diffId) => AtomicFile.SyncTree(DirectoryPath(diffId));
 
     public string LowerPath(Digest diffId) => Has(diffId)
         ? DirectoryPath(diffId)

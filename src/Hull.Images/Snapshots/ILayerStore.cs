@@ -13,7 +13,11 @@ internal interface ILayerStore
     IReadOnlyList<Digest> List();
 
     /// <summary>Unpacks the tar; publishes the layer if its digest is right. The caller has the layer's lock.</summary>
-    LayerRecord Write(Digest diffId, Stream tar, UnpackLimits limits, CancellationToken cancellation);
+    /// <param name="flush">Wait until the disk has it, before it has its name.</param>
+    LayerRecord Write(Digest diffId, Stream tar, UnpackLimits limits, bool flush, CancellationToken cancellation);
+
+    /// <summary>Waits until the disk has a layer that was written without.</summary>
+    void Flush(Digest diffId);
 
     /// <summary>A directory in which the layer's tree can be seen, to be a lower of an overlay.</summary>
     string LowerPath(Digest diffId);

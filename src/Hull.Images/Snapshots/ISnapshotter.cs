@@ -43,8 +43,17 @@ public interface ISnapshotter
     /// </summary>
     /// <exception cref="HullException"><see cref="ErrorKind.DataCorrupted"/> for a wrong digest or a malformed or hostile
     /// tar, <see cref="ErrorKind.ResourceExhausted"/> for one that exceeds <paramref name="limits"/>.</exception>
+    /// <param name="flush">Wait until the disk has it. False only after <see cref="Content.UnflushedStore.Mark"/>.</param>
     Task<LayerInfo> WriteLayerAsync(Digest diffId, Func<CancellationToken, ValueTask<Stream>> tar, Archive.UnpackLimits limits,
-        CancellationToken cancellation = default);
+        bool flush = true, CancellationToken cancellation = default);
+
+    /// <summary>Waits until the disk has a layer that was written without. One that is not there is no error.</summary>
+    void FlushLayer(Digest diffId);
+
+    /// <summary>
+    /// Takes a layer away that is not to be trusted, even from below snapshots: they need it to be written again.
+    /// </summary>
+    void ForgetLayer(Digest diffId);
 
     /// <summary>
     /// Makes the committed snapshot <paramref name="chain"/> of <paramref name="parent"/> and the layer

@@ -33,7 +33,7 @@ public abstract class Snapshotter : ISnapshotter
     public bool HasLayer(Digest diffId) => LayerStore.Has(diffId);
 
     public async Task<LayerInfo> WriteLayerAsync(Digest diffId, Func<CancellationToken, ValueTask<Stream>> tar, UnpackLimits limits,
-        CancellationToken cancellation = default)
+        bool flush = true, CancellationToken cancellation = default)
     {
         if (LayerStore.Has(diffId)) return LayerStore.Read(diffId).ToInfo();
         using var taken = await StoreLock.TakeAsync(Catalog.LayerLock(diffId), () => LayerStore.Has(diffId), cancellation).ConfigureAwait(false);
@@ -43,7 +43,7 @@ public abstract class Snapshotter : ISnapshotter
         var work = new Task<LayerRecord>(() =>
         {
             using var stream = tar(cancellation).AsTask().GetAwaiter().GetResult();
-            return LayerStore.Write(diffId, stream, limits, cancellation);
+            return LayerStore.Write(diffId, stream, limits, flush, cancellation);
         }, TaskCreationOptions.LongRunning);
         work.Start(TaskScheduler.Default);
         return (await work.ConfigureAwait(false)).ToInfo();
@@ -128,6 +128,18 @@ public abstract class Snapshotter : ISnapshotter
         using var layer = FileLock.TryAcquire(Catalog.LayerLock(diffId)) ?? throw HullException.Conflict($"layer {diffId.Short} is being unpacked");
         LayerStore.Remove(diffId);
         File.Delete(Catalog.LayerLock(diffId));
+    }
+
+    public void FlushLayer(Digest diffId)
+    {
+        using var layer = FileLock.Acquire(Catalog.LayerLock(diffId));
+        if (LayerStore.Has(diffId)) LayerStore.Flush(diffId);
+    }
+
+    public void ForgetLayer(Digest diffId)
+    {
+        using var layer = FileLock.Acquire(Catalog.LayerLock(diffId));
+        LayerStore.Remove(diffId);
     }
 
     public IReadOnlyList<string> Verify()

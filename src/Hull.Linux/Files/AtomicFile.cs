@@ -103,6 +103,13 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Makes the content of a file durable, whoever wrote it.</summary>
+    public static void SyncFile(string path)
+    {
+        using var file = Check.Descriptor(FileCalls.OpenAt(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW), $"open {path}");
+        Check.Result(FileCalls.Fsync(file.Value), $"flush {path}");
+    }
+
     /// <summary>Makes the names in a directory durable: fsync(2) of a file does not include the name it was given.</summary>
     public static void SyncDirectory(string path)
     {

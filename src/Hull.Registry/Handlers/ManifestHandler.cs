@@ -32,6 +32,7 @@ internal sealed class ManifestHandler(RepositoryStore store)
 
         using var shared = await store.Gate.ShareAsync(cancellation).ConfigureAwait(false);
         CheckBlobs(repository, document);
+        foreach (var child in document.Children) store.Content.Unflushed.FlushBlob(child.Digest);
         using (var lease = store.Content.Leases.Begin()) Store(bytes, digest, lease);
         store.LinkManifest(repository, document, digest, tag);
         var response = new HttpResponse(201)

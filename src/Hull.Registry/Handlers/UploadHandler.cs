@@ -79,11 +79,13 @@ internal sealed class UploadHandler(RepositoryStore store, UploadSessions sessio
             throw RegistryError.DigestInvalid("the digest cannot be read: expected sha256: and 64 hexadecimal digits");
         }
 
+        // The disk is waited for when a manifest makes an image of it: until then a client that lost it sends it again.
+        store.Content.Unflushed.MarkBlob(digest);
         await ReceiveAsync(upload, request, cancellation).ConfigureAwait(false);
         using var shared = await store.Gate.ShareAsync(cancellation).ConfigureAwait(false);
         try
         {
-            upload.Writer.Commit(digest);
+            upload.Writer.Commit(digest, flush: false);
             store.LinkBlob(upload.Repository, digest);
         }
         catch (HullException error) when (error.Kind == ErrorKind.DataCorrupted)

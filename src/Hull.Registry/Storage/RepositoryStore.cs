@@ -21,6 +21,7 @@ public sealed class RepositoryStore
     public RepositoryStore(string root)
     {
         Content = ContentStore.Open(root);
+        Content.Unflushed.Recover(snapshotter: null);
         _repositories = Path.Combine(Content.Root, "repositories");
         Directory.CreateDirectory(_repositories);
     }

@@ -41,6 +41,20 @@ public sealed class PushPullTests
         Assert.Contains("BLOB_UNKNOWN", answer.Text);
     }
 
+    [Fact]
+    public async Task AManifestWaitsForTheDiskToHaveItsBlobs()
+    {
+        using var registry = new RegistryFixture();
+        await registry.PushBlobAsync("a", Content);
+        string Marks() => string.Join(' ', System.IO.Directory.GetFiles(Path.Combine(registry.Directory, "data", "unflushed")).Select(Path.GetFileName));
+        Assert.Equal("sha256-" + Digest.Sha256(Content).Hex, Marks());
+        await registry.PushImageAsync("a", "1", "salt");
+        Assert.Equal("sha256-" + Digest.Sha256(Content).Hex, Marks());
+        var manifest = RegistryFixture.Manifest(Content, Content);
+        Assert.Equal(201, (await registry.SendAsync("PUT", "/v2/a/manifests/2", manifest, ("Content-Type", "application/vnd.oci.image.manifest.v1+json"))).Status);
+        Assert.Equal("", Marks());
+    }
+
     [Theory]
     [InlineData("bytes=0-3", 206, "some")]
     [InlineData("bytes=5-11", 206, "content")]

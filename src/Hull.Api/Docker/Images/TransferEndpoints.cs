@@ -35,6 +35,8 @@ internal sealed class TransferEndpoints(ApiServices services)
             var before = images.Find(reference.Canonical, options.Platform)?.Target.Digest;
             var image = await images.PullAsync(reference, source, options, stream, cancellation).ConfigureAwait(false);
             Publish("pull", reference.Familiar, reference.FamiliarName);
+            // Not waited for: it takes longer than all before, and a machine that goes down meanwhile loses a pull, not its sense.
+            _ = Task.Run(() => images.Flush(), CancellationToken.None);
             var fresh = before != image.Target.Digest;
             return
             [

@@ -24,16 +24,17 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
 
     public IReadOnlyList<Digest> List() => LayerFiles.List(catalog, ".erofs");
 
-    public LayerRecord Write(Digest diffId, Stream tar, UnpackLimits limits, CancellationToken cancellation)
+    public LayerRecord Write(Digest diffId, Stream tar, UnpackLimits limits, bool flush, CancellationToken cancellation)
     {
         var temporary = TemporaryPath();
         try
         {
-            // The image exists under its name only once it is on the disk whole: what has the name is trusted from then on.
-            var record = WriteImage(temporary, diffId, tar, limits, durable: true, cancellation);
-            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord);
+            // The image exists under its name only once it is on the disk whole, since what has the name is trusted from then
+            // on; or else it is written down that it may not be (UnflushedStore).
+            var record = WriteImage(temporary, diffId, tar, limits, flush, cancellation);
+            AtomicFile.WriteJson(RecordPath(diffId), record, SnapshotJson.Default.LayerRecord, durable: flush);
             System.IO.File.Move(temporary, ImagePath(diffId), overwrite: true);
-            AtomicFile.SyncDirectory(Path.GetDirectoryName(ImagePath(diffId))!);
+            if (flush) AtomicFile.SyncDirectory(Path.GetDirectoryName(ImagePath(diffId))!);
             return record;
         }
         catch
@@ -43,12 +44,19 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
         }
     }
 
+    public void Flush(Digest diffId)
+    {
+        AtomicFile.SyncFile(ImagePath(diffId));
+        AtomicFile.SyncFile(RecordPath(diffId));
+        AtomicFile.SyncDirectory(Path.GetDirectoryName(ImagePath(diffId))!);
+    }
+
     public string? Compare(Digest diffId, Stream tar, UnpackLimits limits, CancellationToken cancellation)
     {
         var temporary = TemporaryPath();
         try
         {
-            WriteImage(temporary, diffId, tar, limits, durable: false, cancellation);
+            WriteImage(temporary, diffId, tar, limits, flush: false, cancellation);
             return FileComparison.FirstDifference(ImagePath(diffId), temporary);
         }
         finally
@@ -90,7 +98,7 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
         foreach (var path in Directory.EnumerateDirectories(directory)) Unmount(path);
     }
 
-    private static LayerRecord WriteImage(string path, Digest diffId, Stream tar, UnpackLimits limits, bool durable, CancellationToken cancellation)
+    private static LayerRecord WriteImage(string path, Digest diffId, Stream tar, UnpackLimits limits, bool flush, CancellationToken cancellation)
     {
         using var file = System.IO.File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite);
         var writer = new ErofsWriter(file, limits);
@@ -98,7 +106,7 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
         if (actual != diffId) throw HullException.Corrupted($"layer unpacks to {actual}, the image says {diffId}");
         writer.Finish(diffId);
         System.IO.File.SetUnixFileMode(file, UnixFileMode.UserRead);
-        if (durable) RandomAccess.FlushToDisk(file);
+        if (flush) RandomAccess.FlushToDisk(file);
         return new LayerRecord
         {
             DiffId = diffId,

@@ -46,6 +46,10 @@ internal sealed class FakeImages : IImageService
         return Task.FromResult(Find("busybox")!);
     }
 
+    public void Flush(TimeSpan age = default)
+    {
+    }
+
     public Task<Descriptor> PushAsync(string name, ImageReference target, IPusher pusher, Platform? platform = null, IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default) =>
         Task.FromResult(Find("busybox")!.Target);
 
