@@ -7,7 +7,8 @@ namespace Hull.RuntimeCli;
 /// <summary>The OCI runtime: a drop-in for runc's command line.</summary>
 internal static class Program
 {
-    internal const string Name = "hull-runtime";
+    /// <summary>What the program is called by: runc where a link of that name leads to it.</summary>
+    internal static string Name { get; } = Environment.GetCommandLineArgs() is [{ Length: > 0 } path, ..] ? Path.GetFileName(path) : "hull-runtime";
 
     internal static int Main(string[] arguments)
     {

@@ -50,10 +50,11 @@ public sealed partial class ContainerRuntime
         }
     }
 
-    private static ContainerProcess Launch(ExecSetup setup, SafeFd channel, ICgroup cgroup, ExecOptions exec, Spec spec)
+    private ContainerProcess Launch(ExecSetup setup, SafeFd channel, ICgroup cgroup, ExecOptions exec, Spec spec)
     {
         var (pid, pidfd) = ChildLauncher.Start(setup.Program, setup.Write());
         setup.Channel.Dispose();
+        Options.Debug?.Invoke($"exec: process {pid} enters the cgroup and the namespaces [{string.Join(' ', setup.State.Namespaces)}] of init {setup.State.Pid}");
         SafeFd? terminal = null;
         var received = new List<SafeFd>();
         try
@@ -84,6 +85,7 @@ public sealed partial class ContainerRuntime
             }
 
             WritePidFile(exec, pid);
+            Options.Debug?.Invoke($"exec: process {pid} has executed {setup.Process.Args![0]}");
             return new ContainerProcess(pid, pidfd, terminal);
         }
         catch

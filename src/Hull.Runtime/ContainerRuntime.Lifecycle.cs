@@ -50,6 +50,7 @@ public sealed partial class ContainerRuntime
         using var init = ProcessIdentity.TryOpen(state) ?? throw HullException.Conflict($"cannot start container {id}: it is stopped");
         var spec = directory.ReadSpec();
         if (!directory.IsWaitingForStart()) throw HullException.Conflict($"cannot start container {id}: it is not in the created state");
+        Options.Debug?.Invoke($"start: init {state.Pid} of container {id} is told to execute {spec.Process?.Args?[0]}");
         RunStartContainer(state, spec, init);
         using (var connection = directory.ConnectForStart()) RequireStarted(connection, spec);
         directory.RemoveStartSocket();
@@ -72,7 +73,7 @@ public sealed partial class ContainerRuntime
         using (directory) DeleteLocked(directory, id, force);
     }
 
-    private static void DeleteLocked(ContainerDirectory directory, string id, bool force)
+    private void DeleteLocked(ContainerDirectory directory, string id, bool force)
     {
         StoredState? state;
         try
@@ -93,9 +94,10 @@ public sealed partial class ContainerRuntime
         var status = StatusOf(directory, state);
         if (!force && status is ContainerStatus.Running or ContainerStatus.Paused)
             throw HullException.Conflict($"cannot delete container {id} that is not stopped: {status}");
-        RemoveProcesses(state);
+        Options.Debug?.Invoke($"delete: container {id} is {status}; what is left of its processes is killed, its cgroup, state and id are freed");
         var cgroup = CgroupManager.Load(state.Cgroup, state.Rootless);
-        cgroup.Remove();
+        RemoveProcesses(state, cgroup);
+        if (!state.SharesCgroup || cgroup.Processes().Count == 0) cgroup.Remove();
         RunPoststop(directory, state);
         directory.Remove();
     }
@@ -125,12 +127,14 @@ public sealed partial class ContainerRuntime
             directory.WriteConfig(content);
             directory.WriteState(state);
             entry = cgroup.Prepare(ResourceTranslation.ForCreate(spec.Linux.Resources));
+            if (WarnOfNeighbours(cgroup, entry)) state = state with { SharesCgroup = true };
+            DebugPlan(state, spec, seccomp);
             return MakeInit(directory, create, spec, state, cgroup, entry, seccomp, isWaiting);
         }
         catch
         {
-            // A cgroup that could not be entered may be another container's.
-            Undo(directory, state, entry is null ? null : cgroup);
+            // A cgroup that could not be entered, or has others in it, may be another container's.
+            Undo(directory, state, entry is null || state.SharesCgroup ? null : cgroup);
             throw;
         }
         finally
@@ -156,10 +160,12 @@ public sealed partial class ContainerRuntime
         try
         {
             launcher.Start();
+            Options.Debug?.Invoke($"create: init is process {launcher.Pid} and sets up its namespaces and mounts");
             state = state with { RootMount = context.RootMount };
             Record(directory, state, launcher.Pid);
             launcher.Complete(pid => Record(directory, state, pid));
             WritePidFile(create, launcher.Pid);
+            Options.Debug?.Invoke($"create: init {launcher.Pid} {(waitForStart ? "has set up everything and waits for its start" : $"has executed {spec.Process!.Args![0]}")}");
             if (!waitForStart) RunPoststart(state with { Pid = launcher.Pid }, spec, launcher.Pidfd);
             return launcher.Release();
         }
@@ -168,6 +174,22 @@ public sealed partial class ContainerRuntime
             launcher.Abort();
             throw;
         }
+    }
+
+    /// <summary>Whether others are in the cgroup, whom its limits count too and who must outlive this container.</summary>
+    private bool WarnOfNeighbours(ICgroup cgroup, CgroupEntry entry)
+    {
+        if (!entry.IsShared || cgroup.Processes() is not { Count: > 0 } others) return false;
+        Options.Warn?.Invoke($"container's cgroup is not empty: {others.Count} process(es) found, which share its limits; give each container a linux.cgroupsPath of its own");
+        return true;
+    }
+
+    private void DebugPlan(StoredState state, Spec spec, SeccompProgram? seccomp)
+    {
+        if (Options.Debug is not { } debug) return;
+        debug($"create: container {state.Id} of bundle {state.Bundle}: namespaces [{string.Join(' ', state.Namespaces)}], {spec.Mounts?.Count ?? 0} mounts, "
+            + (seccomp is null ? "no seccomp filter" : $"a seccomp filter of {seccomp.Count} instructions"));
+        foreach (var path in state.Cgroup.Paths.Values.Distinct()) debug($"create: cgroup {path}");
     }
 
     private StoredState NewState(string id, Spec spec, string bundle, ICgroup cgroup) => new()
@@ -188,7 +210,7 @@ public sealed partial class ContainerRuntime
         directory.WriteState(state with { Pid = pid, StartTime = ProcessIdentity.StartTimeOf(pid) ?? 0 });
 
     /// <summary>Takes back what a failed create made. Its own failures do not hide the first.</summary>
-    private static void Undo(ContainerDirectory directory, StoredState state, ICgroup? cgroup)
+    private void Undo(ContainerDirectory directory, StoredState state, ICgroup? cgroup)
     {
         try
         {
@@ -203,12 +225,11 @@ public sealed partial class ContainerRuntime
         }
     }
 
-    private static void RemoveProcesses(StoredState state)
+    private static void RemoveProcesses(StoredState state, ICgroup cgroup)
     {
-        var cgroup = CgroupManager.Load(state.Cgroup, state.Rootless);
         using var init = ProcessIdentity.TryOpen(state);
         if (init is not null) _ = ProcessCalls.PidfdSendSignal(init.Value, SigKill);
-        cgroup.Kill(SigKill);
+        if (!state.SharesCgroup) cgroup.Kill(SigKill);
         if (init is null) return;
         if (cgroup.Freezer is FreezerState.Frozen or FreezerState.Freezing) cgroup.Thaw();
         if (!ChildProcess.WaitReadable(init, KillTimeoutMilliseconds))
@@ -265,7 +286,7 @@ public sealed partial class ContainerRuntime
     }
 
     /// <summary>Poststop hooks run when all is gone; their failures stop nothing (runtime.md, "Lifecycle", step 13).</summary>
-    private static void RunPoststop(ContainerDirectory directory, StoredState state)
+    private void RunPoststop(ContainerDirectory directory, StoredState state)
     {
         try
         {
@@ -276,9 +297,9 @@ public sealed partial class ContainerRuntime
                 {
                     HookRunner.Run("poststop", [hook], () => ToSpecState(state, ContainerStatus.Stopped, 0));
                 }
-                catch (HullException)
+                catch (HullException error)
                 {
-                    // The specification: log a warning at most, and go on.
+                    Options.Warn?.Invoke(error.FullMessage);
                 }
             }
         }

@@ -47,7 +47,7 @@ public sealed partial class ContainerRuntime
             catch
             {
                 _terminal?.Dispose();
-                Undo(directory, state, entered ? cgroup : null);
+                runtime.Undo(directory, state, entered ? cgroup : null);
                 throw;
             }
         }

@@ -16,6 +16,12 @@ public sealed record RuntimeOptions
     public bool? Rootless { get; init; }
 
     public TimeProvider Clock { get; init; } = TimeProvider.System;
+
+    /// <summary>Told what is done, step by step; null is for nobody who wants to know.</summary>
+    public Action<string>? Debug { get; init; }
+
+    /// <summary>Told what is probably not as the caller meant it, but no error.</summary>
+    public Action<string>? Warn { get; init; }
 }
 
 /// <summary>The three standard streams of a process; each is duplicated, the caller keeps its own.</summary>

@@ -20,8 +20,8 @@ internal sealed class Invocation(FlagSet global, FlagSet flags, IReadOnlyList<st
 {
     internal static readonly IReadOnlyList<Flag> GlobalFlags =
     [
-        new("debug", FlagKind.Switch, "log more"),
-        new("log", FlagKind.Value, "file that gets errors besides stderr"),
+        new("debug", FlagKind.Switch, "log each step"),
+        new("log", FlagKind.Value, "file that gets debug lines and warnings in place of stderr, and errors besides"),
         new("log-format", FlagKind.Value, "text or json"),
         new("root", FlagKind.Value, "directory of the containers' state"),
         new("criu", FlagKind.Value, "the criu of checkpoint and restore, looked up in $PATH unless it is a path"),
@@ -49,7 +49,17 @@ internal sealed class Invocation(FlagSet global, FlagSet flags, IReadOnlyList<st
             "false" or "0" => false,
             var other => throw HullException.Invalid($"--rootless: '{other}' is neither true, false nor auto"),
         },
+        Debug = Global.Has("debug") ? message => Report("debug", message) : null,
+        Warn = message => Report("warning", message),
     });
+
+    /// <summary>Says something that is no error, in the log if there is one, else on stderr.</summary>
+    private void Report(string level, string message)
+    {
+        var isJson = Global.Get("log-format") == "json";
+        if (Global.Get("log") is { Length: > 0 } path) Output.Log(path, isJson, level, message, TimeProvider.System);
+        else Output.WriteError(Output.Line(isJson, level, message, TimeProvider.System));
+    }
 
     private static string DefaultRoot =>
         ProcessCalls.GetEffectiveUser() != 0 && Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 } directory

@@ -28,7 +28,7 @@ internal static class Output
     /// <summary>Appends an error to the log as runc does, so that its callers find the reason there.</summary>
     internal static void Log(string path, bool json, string level, string message, TimeProvider clock)
     {
-        var line = json ? JsonLine(level, message, clock) : Encoding.UTF8.GetBytes(TextLine(level, message, clock));
+        var line = Encoding.UTF8.GetBytes(Line(json, level, message, clock));
         var result = FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND, 0x1A4);
         if (result < 0) return;
         using var file = new SafeFd((int)result);
@@ -38,10 +38,10 @@ internal static class Output
     internal static string TextLine(string level, string message, TimeProvider clock) =>
         $"time=\"{clock.GetUtcNow():yyyy-MM-ddTHH:mm:ssZ}\" level={level} msg=\"{message.Replace("\\", "\\\\").Replace("\"", "\\\"")}\"\n";
 
-    private static byte[] JsonLine(string level, string message, TimeProvider clock)
-    {
-        var line = new DocumentWriter().BeginObject().Member("level", level).Member("msg", message)
-            .Member("time", clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ")).EndObject().ToBytes();
-        return [.. line, (byte)'\n'];
-    }
+    internal static string Line(bool json, string level, string message, TimeProvider clock) =>
+        json ? JsonLine(level, message, clock) : TextLine(level, message, clock);
+
+    private static string JsonLine(string level, string message, TimeProvider clock) =>
+        Encoding.UTF8.GetString(new DocumentWriter().BeginObject().Member("level", level).Member("msg", message)
+            .Member("time", clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ")).EndObject().ToBytes()) + "\n";
 }

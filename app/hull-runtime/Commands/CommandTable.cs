@@ -31,6 +31,6 @@ internal static class CommandTable
         "events" => ResourceCommands.Events(),
         "checkpoint" => CheckpointCommands.Checkpoint(),
         "restore" => CheckpointCommands.Restore(),
-        _ => throw HullException.Invalid($"no such command '{name}', expected one of {string.Join(", ", Names)}"),
+        _ => throw HullException.Invalid($"No help topic for '{name}': the commands are {string.Join(", ", Names)}"),
     };
 }

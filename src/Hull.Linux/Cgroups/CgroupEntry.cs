@@ -19,6 +19,9 @@ public sealed class CgroupEntry : IDisposable
 
     public bool NeedsPid { get; init; }
 
+    /// <summary>The cgroup was there before: what is in it may be somebody else's.</summary>
+    public bool IsShared { get; init; }
+
     public void Dispose()
     {
         CloneDescriptor?.Dispose();

@@ -68,7 +68,7 @@ internal sealed class V1Cgroup : ICgroup
         {
             MakeDirectories(made, limits);
             new V1Limits(this, _rootless).Write(limits, fresh: true);
-            return OpenEntry();
+            return OpenEntry(null, isShared: !made.Contains(Deciding));
         }
         catch
         {
@@ -112,7 +112,9 @@ internal sealed class V1Cgroup : ICgroup
         return value;
     }
 
-    public CgroupEntry OpenEntry(string? subgroup = null)
+    public CgroupEntry OpenEntry(string? subgroup = null) => OpenEntry(subgroup, isShared: true);
+
+    private CgroupEntry OpenEntry(string? subgroup, bool isShared)
     {
         var descriptors = new List<SafeFd>(_directories.Length);
         try
@@ -126,7 +128,7 @@ internal sealed class V1Cgroup : ICgroup
             }
 
             if (descriptors.Count == 0 && !_rootless) throw HullException.NotFound($"cgroup {Deciding} does not exist");
-            return new CgroupEntry { JoinDescriptors = descriptors };
+            return new CgroupEntry { JoinDescriptors = descriptors, IsShared = isShared };
         }
         catch
         {

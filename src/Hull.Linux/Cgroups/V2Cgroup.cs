@@ -47,7 +47,7 @@ internal sealed class V2Cgroup : ICgroup
             if (errno == Errno.EEXIST) CgroupTree.RefuseFrozen(_directory, Freezer);
             V2Controllers.Enable(_directory, _root, limits);
             new V2Limits(_directory, _rootless).Write(limits, fresh: errno == Errno.None);
-            return OpenEntry();
+            return OpenEntry(null, isShared: errno == Errno.EEXIST);
         }
         catch
         {
@@ -68,11 +68,13 @@ internal sealed class V2Cgroup : ICgroup
             $"limits need a cgroup, and {_directory} cannot be made ({ErrnoText.Describe(errno)}): delegate a cgroup to this user");
     }
 
-    public CgroupEntry OpenEntry(string? subgroup = null)
+    public CgroupEntry OpenEntry(string? subgroup = null) => OpenEntry(subgroup, isShared: true);
+
+    private CgroupEntry OpenEntry(string? subgroup, bool isShared)
     {
         var path = CgroupTree.Join(_directory, CgroupTree.Clean(subgroup ?? ""));
         var descriptor = CgroupFile.TryOpen(path, Fcntl.O_PATH | Fcntl.O_DIRECTORY, out var errno);
-        if (descriptor is not null) return new CgroupEntry { CloneDescriptor = descriptor };
+        if (descriptor is not null) return new CgroupEntry { CloneDescriptor = descriptor, IsShared = isShared };
         if (_rootless && errno == Errno.ENOENT) return new CgroupEntry();
         throw Check.Failure(errno, $"open cgroup {path}");
     }

@@ -37,6 +37,9 @@ internal sealed record StoredState
 
     public bool Rootless { get; init; }
 
+    /// <summary>Others were in the cgroup when the container was made.</summary>
+    public bool SharesCgroup { get; init; }
+
     /// <summary>The mount that is the container's root, as statx(2) numbers it, or 0 where the runtime did not see it.</summary>
     public ulong RootMount { get; init; }
 }
@@ -57,6 +60,7 @@ internal static class StateDocument
             .Member("ownerUser", state.OwnerUser)
             .Member("rootless", state.Rootless)
             .Member("rootMount", state.RootMount)
+            .Member("sharesCgroup", state.SharesCgroup)
             .Member("namespaces", state.Namespaces)
             .Member("annotations", state.Annotations)
             .BeginObject("cgroup")
@@ -87,6 +91,7 @@ internal static class StateDocument
             else if (json.Is("created"u8)) state = state with { Created = Time(json.Text("created")) };
             else if (json.Is("ownerUser"u8)) state = state with { OwnerUser = json.UInt32("ownerUser") ?? 0 };
             else if (json.Is("rootless"u8)) state = state with { Rootless = json.Flag("rootless") };
+            else if (json.Is("sharesCgroup"u8)) state = state with { SharesCgroup = json.Flag("sharesCgroup") };
             else if (json.Is("rootMount"u8)) state = state with { RootMount = json.Unsigned("rootMount") ?? 0 };
             else if (json.Is("namespaces"u8)) state = state with { Namespaces = json.Texts("namespaces") ?? [] };
             else if (json.Is("annotations"u8)) state = state with { Annotations = json.TextMap("annotations") };
