@@ -73,7 +73,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
             Audit = OpenAudit(options.Config.AuditLog),
         };
         var edge = new DockerEdge(services);
-        new MachineEndpoints(machines!, engineOptions.ExecRoot).Map(edge.Router);
+        new MachineEndpoints(machines!, services, engineOptions.ExecRoot).Map(edge.Router);
         servers.Add(new ApiServer(listeners, idle.Around(edge.HandleAsync)));
         if (options.Config.MetricsAddress is { } address) servers.Add(new ApiServer([Listeners.Metrics(address)], edge.HandleMetricsAsync));
         foreach (var server in servers) await server.StartAsync(CancellationToken.None).ConfigureAwait(false);

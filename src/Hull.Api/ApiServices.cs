@@ -1,3 +1,5 @@
+using Hull.Api.Docker.Images;
+using Hull.Core;
 using Hull.Engine;
 using Hull.Images;
 using Hull.Images.Distribution;
@@ -35,4 +37,12 @@ public sealed class ApiServices
 
     /// <summary>Null where none is kept.</summary>
     public Http.AuditLog? Audit { get; init; }
+
+    /// <summary>The registries, with the credentials that came with a request for the one that <paramref name="reference"/> names.</summary>
+    internal RegistrySource Registry(Http.ApiRequest request, ImageReference reference) => new(new DistributionOptions
+    {
+        Registries = Registries(),
+        Credentials = RegistryAuthHeader.ToSource(RegistryAuthHeader.Parse(request.Header("X-Registry-Auth")), reference),
+        Clock = Clock,
+    });
 }

@@ -22,8 +22,9 @@ internal static class MachineClient
     public static MachineResource Create(Invocation call, MachineCreateRequest request) =>
         Send(call, "POST", Root, request, MachineProtocolJson.Default.MachineCreateRequest, MachineProtocolJson.Default.MachineResource);
 
-    public static TAnswer Send<TBody, TAnswer>(Invocation call, string method, string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<TAnswer> answerType) =>
-        Read(call.Engine.Send(method, path, JsonSerializer.SerializeToUtf8Bytes(body, bodyType), raw: true), answerType);
+    public static TAnswer Send<TBody, TAnswer>(Invocation call, string method, string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<TAnswer> answerType,
+        (string Name, string Value)[]? headers = null) =>
+        Read(call.Engine.Send(method, path, JsonSerializer.SerializeToUtf8Bytes(body, bodyType), headers, raw: true), answerType);
 
     /// <summary>A request of whose answer only the status matters.</summary>
     public static void Call(Invocation call, string method, string path)

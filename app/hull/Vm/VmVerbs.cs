@@ -33,6 +33,8 @@ internal static class VmVerbs
         new("restore-backup", "Verify a backup and make a machine of it", () => new ImportVerb("restore-backup", "backup", "DIRECTORY")),
         new("export", "Write a stopped machine as an OVA file", () => new ExportVerb()),
         new("import", "Make a machine of an OVA file", () => new ImportVerb("import", "ova", "FILE")),
+        new("push", "Send a machine to a registry", () => new PushMachineVerb()),
+        new("pull", "Make a machine of one in a registry", () => new PullMachineVerb()),
         new("bootstrap", "Make a bootable disk from a distribution's packages", () => new BootstrapVerb()),
     ];
 

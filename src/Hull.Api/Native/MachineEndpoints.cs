@@ -10,7 +10,8 @@ using Hull.Protocol.Machines;
 namespace Hull.Api.Native;
 
 /// <summary>Full machines, in the engine's own API below <c>/hull/v1/machines</c>.</summary>
-public sealed class MachineEndpoints(MachineManager machines, string workDirectory)
+/// <param name="workDirectory">For files that monitors and bootstraps write.</param>
+public sealed class MachineEndpoints(MachineManager machines, ApiServices services, string workDirectory)
 {
     private const string Machines = "hull/v1/machines";
     private const string One = Machines + "/{name}";
@@ -41,6 +42,8 @@ public sealed class MachineEndpoints(MachineManager machines, string workDirecto
         .Delete(One + "/nics/{nic}", async request => await AnswerAsync(request, await machines.DetachNicAsync(request["name"], request["nic"]).ConfigureAwait(false)).ConfigureAwait(false))
         .Post(One + "/export", ExportAsync)
         .Post("hull/v1/machine-imports", ImportAsync)
+        .Post(One + "/push", PushAsync)
+        .Post("hull/v1/machine-pulls", PullAsync)
         .Post("hull/v1/machine-disks", BootstrapAsync);
 
     private static Task AnswerAsync(ApiRequest request, MachineView view, int status = 200) =>
@@ -132,6 +135,24 @@ public sealed class MachineEndpoints(MachineManager machines, string workDirecto
             "backup" => await machines.RestoreBackupAsync(path, body.Name, request.Disconnected).ConfigureAwait(false),
             var other => throw HullException.Invalid($"unknown kind of import '{other}': expected ova or backup"),
         };
+        await AnswerAsync(request, view, 201).ConfigureAwait(false);
+    }
+
+    private async Task PushAsync(ApiRequest request)
+    {
+        var body = await request.ReadJsonAsync(MachineProtocolJson.Default.MachinePushRequest).ConfigureAwait(false);
+        var target = ImageReference.Parse(body.Reference).WithDefaultTag();
+        using var registry = services.Registry(request, target);
+        var digest = await machines.PushAsync(request["name"], target, registry, request.Disconnected).ConfigureAwait(false);
+        await request.WriteJsonAsync(new MachinePushResource(target.Familiar, digest.ToString()), MachineProtocolJson.Default.MachinePushResource, 201).ConfigureAwait(false);
+    }
+
+    private async Task PullAsync(ApiRequest request)
+    {
+        var body = await request.ReadJsonAsync(MachineProtocolJson.Default.MachinePullRequest).ConfigureAwait(false);
+        var reference = ImageReference.Parse(body.Reference).WithDefaultTag();
+        using var registry = services.Registry(request, reference);
+        var view = await machines.PullAsync(reference, registry, artifact => MachineMapping.ToConfig(artifact, body), request.Disconnected).ConfigureAwait(false);
         await AnswerAsync(request, view, 201).ConfigureAwait(false);
     }
 

@@ -58,6 +58,17 @@ internal static class MachineMapping
         };
     }
 
+    /// <summary>A machine as it was pushed, under a name of its own and on the networks that are asked for here.</summary>
+    public static MachineConfig ToConfig(MachineArtifact artifact, MachinePullRequest request) => new()
+    {
+        Name = request.Name,
+        Architecture = artifact.Architecture,
+        Firmware = artifact.Firmware,
+        Processors = artifact.Processors,
+        MemoryBytes = artifact.MemoryBytes,
+        Nics = [.. request.Networks.Select((network, index) => new MachineNic($"nic{index}", network, ""))],
+    };
+
     public static DiskSource ToSource(MachineDiskRequest request) => request switch
     {
         { Medium: true, Path: { } path } => new MediumDisk(Absolute(path)),

@@ -135,6 +135,16 @@ public sealed record MachineImportRequest(string Kind, string Path, string Name)
 
 public sealed record MachineExportRequest(string Path);
 
+/// <param name="Reference">Where to, such as <c>registry.example.com/machines/web:v1</c>.</param>
+public sealed record MachinePushRequest(string Reference);
+
+/// <param name="Digest">That of the manifest.</param>
+public sealed record MachinePushResource(string Reference, string Digest);
+
+/// <param name="Name">Of the machine to make.</param>
+/// <param name="Networks">One NIC is made on each.</param>
+public sealed record MachinePullRequest(string Reference, string Name, List<string> Networks);
+
 /// <param name="System">Such as <c>debian:bookworm</c>.</param>
 /// <param name="Path">The disk image to write, on the engine's host.</param>
 public sealed record MachineBootstrapRequest(string System, string Path, long Bytes, List<string> Packages);
@@ -156,6 +166,9 @@ public sealed record MachineProgress(string? Step, string? Error = null);
 [JsonSerializable(typeof(MachineBackupResource))]
 [JsonSerializable(typeof(MachineImportRequest))]
 [JsonSerializable(typeof(MachineExportRequest))]
+[JsonSerializable(typeof(MachinePushRequest))]
+[JsonSerializable(typeof(MachinePushResource))]
+[JsonSerializable(typeof(MachinePullRequest))]
 [JsonSerializable(typeof(MachineBootstrapRequest))]
 [JsonSerializable(typeof(MachineProgress))]
 public sealed partial class MachineProtocolJson : JsonSerializerContext;

@@ -29,12 +29,22 @@ internal sealed class RegistryProcess : IDisposable
         throw new InvalidOperationException("the registry ended: " + string.Join('\n', said));
     }
 
+    /// <summary>Where it keeps everything.</summary>
+    public string Directory => _directory.Path;
+
     /// <summary>Host and port.</summary>
     public string Address { get; } = "";
 
     /// <summary>Hull's registry, over a directory of its own and on a port the kernel chooses.</summary>
-    public static RegistryProcess Hull(params string[] options) => new(
-        directory => new ProcessStartInfo(Repository.Executable("hull-registry"), ["--root", Path.Combine(directory, "data"), "--listen", "127.0.0.1:0", .. options]),
+    public static RegistryProcess Hull(params string[] options) => Hull(networkOf: null, options);
+
+    /// <param name="networkOf">Id of a process in whose network namespace it listens.</param>
+    public static RegistryProcess Hull(int? networkOf, params string[] options) => new(
+        directory =>
+        {
+            string[] words = [Repository.Executable("hull-registry"), "--root", Path.Combine(directory, "data"), "--listen", "127.0.0.1:0", .. options];
+            return networkOf is null ? new ProcessStartInfo(words[0], words[1..]) : new ProcessStartInfo("nsenter", ["-t", $"{networkOf}", "-n", .. words]);
+        },
         line => line.Contains("listening on ", StringComparison.Ordinal) ? line[(line.IndexOf("://", StringComparison.Ordinal) + 3)..].Trim() : null);
 
     /// <summary>Debian's docker-registry.</summary>

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hull.InstanceContract.Tests;
+using Hull.RegistryClients.Tests;
 using Hull.Testing;
 
 namespace Hull.MachineContract.Tests;
@@ -142,15 +143,27 @@ public sealed class MachineCommandTests : IDisposable
             file.Write([0xA5, 0x5A]);
         }
 
+        ThroughARegistry();
         Assert.Contains("checksum differs", Try("restore-backup", increment, "spoilt").Error, StringComparison.Ordinal);
         File.WriteAllText(_directory["text"], "no disk");
         Assert.Contains("no disk image", Try("create", "--disk", _directory["text"], "bad").Error, StringComparison.Ordinal);
         Assert.Contains("no network 'nowhere'", Try("create", "--disk-size", "1m", "--network", "nowhere", "--start", "lost").Error, StringComparison.Ordinal);
     }
 
+    private void ThroughARegistry()
+    {
+        using var registry = RegistryProcess.Hull(Daemon.NetworkPid);
+        var name = registry.Address + "/machines/crate:v1";
+        var pushed = Vm("push", "crate", name);
+        Assert.StartsWith(name + "@sha256:", pushed, StringComparison.Ordinal);
+        Assert.Equal("pulled", Vm("pull", "--network", "web", pushed.Split(name)[1].Insert(0, name.Split(":v1")[0]), "pulled"));
+        Assert.Equal("precious", ReadFromDisk("pulled"));
+        Assert.Contains("crate:v12", Try("pull", name + "2", "nothing").Error, StringComparison.Ordinal);
+    }
+
     private void Removed()
     {
-        Vm("rm", "crate", "full", "imported", "restored", "lost");
+        Vm("rm", "crate", "full", "imported", "restored", "pulled", "lost");
         Assert.Equal("", Vm("ls", "-q"));
         Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(Daemon.Path, "data", "machines")));
         var networks = JsonDocument.Parse(Hull("network", "inspect", "web")).RootElement[0].GetProperty("Containers");

@@ -26,12 +26,11 @@ internal sealed class TransferEndpoints(ApiServices services)
     private Task PullAsync(ApiRequest request)
     {
         var reference = ReferenceOf(request.Query("fromImage"), request.Query("tag"));
-        var auth = RegistryAuthHeader.Parse(request.Header("X-Registry-Auth"));
         var options = new PullOptions { Platform = request.Query("platform") is { Length: > 0 } platform ? Platform.Parse(platform) : null };
         var stream = new ProgressStream(request);
         return stream.RunAsync(async cancellation =>
         {
-            using var source = Source(RegistryAuthHeader.ToSource(auth, reference));
+            using var source = services.Registry(request, reference);
             var before = images.Find(reference.Canonical, options.Platform)?.Target.Digest;
             var image = await images.PullAsync(reference, source, options, stream, cancellation).ConfigureAwait(false);
             Publish("pull", reference.Familiar, reference.FamiliarName);
@@ -51,11 +50,10 @@ internal sealed class TransferEndpoints(ApiServices services)
         var name = request["name"];
         var target = ReferenceOf(name, request.Query("tag"));
         ImageEndpoints.Find(images, target.Canonical);
-        var auth = RegistryAuthHeader.Parse(request.Header("X-Registry-Auth"));
         var stream = new ProgressStream(request, ProgressWords.Push);
         return stream.RunAsync(async cancellation =>
         {
-            using var source = Source(RegistryAuthHeader.ToSource(auth, target));
+            using var source = services.Registry(request, target);
             var platform = request.Query("platform") is { Length: > 0 } text && !text.StartsWith('{') ? Platform.Parse(text) : null;
             var pushed = await images.PushAsync(target.Canonical, target, source, platform, stream, cancellation).ConfigureAwait(false);
             Publish("push", target.Familiar, target.FamiliarName);
@@ -107,8 +105,7 @@ internal sealed class TransferEndpoints(ApiServices services)
     private async Task DistributionAsync(ApiRequest request)
     {
         var reference = ImageReference.Parse(request["name"]).WithDefaultTag();
-        var auth = RegistryAuthHeader.Parse(request.Header("X-Registry-Auth"));
-        using var source = Source(RegistryAuthHeader.ToSource(auth, reference));
+        using var source = services.Registry(request, reference);
         var resolved = await source.ResolveAsync(reference, request.Disconnected).ConfigureAwait(false);
         var platforms = resolved.Document?.Index?.Manifests.Where(m => !m.IsAttestation && m.Platform is not null).Select(m => ImageMapping.ToDescriptor(m).Platform!);
         var answer = new DistributionInspect
@@ -144,9 +141,6 @@ internal sealed class TransferEndpoints(ApiServices services)
         var host = (scheme < 0 ? server : server[(scheme + 3)..]).Split('/')[0];
         return host is "index.docker.io" or "registry-1.docker.io" ? ImageReference.DefaultDomain : host;
     }
-
-    private RegistrySource Source(ICredentialSource credentials) =>
-        new(new DistributionOptions { Registries = services.Registries(), Credentials = credentials, Clock = services.Clock });
 
     private static ImageReference ReferenceOf(string? name, string? tag)
     {
