@@ -22,9 +22,10 @@ public sealed class DockerEdge
     {
         (log, audit) = (services.Log, services.Audit);
         authorization = new Authorization(services.Access, services.Engine);
+        var outputs = new OutputsUnderWay();
         new SystemEndpoints(services).Map(router);
-        new ContainerEndpoints(services.Engine, services.Images, services.Clock).Map(router);
-        new StreamEndpoints(services.Engine, services.Clock).Map(router);
+        new ContainerEndpoints(services.Engine, services.Images, services.Clock, outputs).Map(router);
+        new StreamEndpoints(services.Engine, services.Clock, outputs).Map(router);
         new ExecEndpoints(services.Engine).Map(router);
         new ArchiveEndpoints(services.Engine).Map(router);
         new ImageEndpoints(services).Map(router);

@@ -34,8 +34,11 @@ public sealed record WaitResult(int ExitCode, string? Error);
 /// <summary>
 /// A wait that is registered: nothing that happens from now on is missed. Await <see cref="Completion"/>; dispose to give up.
 /// </summary>
-public sealed class WaitRegistration(Task<WaitResult> completion, Action cancel) : IDisposable
+public sealed class WaitRegistration(string workload, Task<WaitResult> completion, Action cancel) : IDisposable
 {
+    /// <summary>Id of what is waited for.</summary>
+    public string Workload { get; } = workload;
+
     public Task<WaitResult> Completion { get; } = completion;
 
     public void Dispose() => cancel();

@@ -77,7 +77,7 @@ internal sealed class Workload(WorkloadRecord record, WorkloadState state)
             else _waiters.Add(waiter);
         }
 
-        return new WaitRegistration(waiter.Done.Task, () =>
+        return new WaitRegistration(Id, waiter.Done.Task, () =>
         {
             lock (_waitersGate) _waiters.Remove(waiter);
             waiter.Done.TrySetCanceled();

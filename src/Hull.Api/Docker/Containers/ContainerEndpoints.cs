@@ -8,7 +8,7 @@ using Hull.Protocol;
 namespace Hull.Api.Docker.Containers;
 
 /// <summary>Containers: making, listing, changing and ending them.</summary>
-internal sealed class ContainerEndpoints(IHullEngine engine, IImageService images, TimeProvider clock)
+internal sealed class ContainerEndpoints(IHullEngine engine, IImageService images, TimeProvider clock, OutputsUnderWay outputs)
 {
     public void Map(Router router) => router
         .Get("containers/json", ListAsync)
@@ -153,6 +153,7 @@ internal sealed class ContainerEndpoints(IHullEngine engine, IImageService image
         try
         {
             var result = await wait.Completion.WaitAsync(request.Disconnected).ConfigureAwait(false);
+            await outputs.ArrivedAsync(wait.Workload).ConfigureAwait(false);
             answer = new ContainerWaitAnswer { StatusCode = result.ExitCode, Error = result.Error is null ? null : new WaitError { Message = result.Error } };
         }
         catch (HullException e)

@@ -12,7 +12,7 @@ using Hull.Protocol;
 namespace Hull.Api.Docker.Containers;
 
 /// <summary>The standard streams of containers: attach and logs.</summary>
-internal sealed class StreamEndpoints(IHullEngine engine, TimeProvider clock)
+internal sealed class StreamEndpoints(IHullEngine engine, TimeProvider clock, OutputsUnderWay outputs)
 {
     public void Map(Router router) => router
         .Post("containers/{id}/attach", AttachAsync)
@@ -28,7 +28,8 @@ internal sealed class StreamEndpoints(IHullEngine engine, TimeProvider clock)
         await using var attachment = await engine.Workloads.AttachAsync(workload.Id, attach, CancellationToken.None).ConfigureAwait(false);
         var type = ContentType(request, attachment.Terminal);
         await using var connection = await request.HijackAsync(type).ConfigureAwait(false);
-        await StreamPump.RunAsync(connection, attachment, framed: !attachment.Terminal, stream && streams.HasFlag(StreamSelection.Input)).ConfigureAwait(false);
+        var pump = StreamPump.RunAsync(connection, attachment, framed: !attachment.Terminal, stream && streams.HasFlag(StreamSelection.Input));
+        await outputs.CarryAsync(workload.Id, pump).ConfigureAwait(false);
     }
 
     private async Task LogsAsync(ApiRequest request)

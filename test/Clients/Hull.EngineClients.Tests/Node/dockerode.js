@@ -95,6 +95,8 @@ async function rest() {
   const output = new PassThrough();
   const said = collect(output);
   const [result, container] = await docker.run('busybox', ['echo', 'run'], output);
+  // The end of a wait and the output come by two connections.
+  await until(() => said.text.length > 0);
   assert.deepEqual([result.StatusCode, said.text], [0, 'run\r\n']);
   await container.remove();
   const volume = await docker.createVolume({ Name: 'ode' });
