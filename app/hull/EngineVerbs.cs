@@ -15,7 +15,7 @@ internal static class EngineVerbs
     [
         .. ContainerVerbs.Common(),
         VerbEntry.ForGroup("container", "Manage containers", ContainerVerbs.Group),
-        new("inspect", "Show everything about containers, images, networks or volumes", () => new InspectVerb("inspect [options] NAME...",
+        new("inspect", "Show everything about containers, images, networks or volumes", () => new InspectVerb("inspect [options] CONTAINER|IMAGE|NETWORK|VOLUME...",
             ("container", "/containers/{}/json"), ("image", "/images/{}/json"), ("network", "/networks/{}"), ("volume", "/volumes/{}"))),
         .. EngineInformationVerbs.Common(),
         VerbEntry.ForGroup("network", "Manage networks", NetworkVerbs.All),

@@ -1,12 +1,11 @@
 using Hull.Cli;
-using Hull.Cli.Images;
 using Hull.Cli.Verbs;
 using Hull.Core;
 
 try
 {
     RegistryCommand.TryServe(args);
-    return Dispatcher.Run([.. EngineVerbs.All(), .. ImageVerbs.All(), RegistryCommand.Entry], args);
+    return Dispatcher.Run(AllVerbs.Get(), args);
 }
 catch (HullException error)
 {

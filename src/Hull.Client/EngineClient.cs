@@ -60,14 +60,24 @@ public sealed class EngineClient(EngineEndpoint endpoint) : IDisposable
         }
     }
 
-    /// <summary>Sends a request whose content is copied from a stream of unknown length.</summary>
-    public Answer SendStream(string method, string path, Stream content, string contentType, (string Name, string Value)[]? headers = null)
+    /// <summary>Sends a request whose content is written as it is made.</summary>
+    public Answer SendStream(string method, string path, Action<Stream> write, string contentType, bool raw = false)
     {
         var connection = Connector.Open(Endpoint);
         try
         {
-            WriteHead(connection.Stream, method, Version(path), headers, $"Content-Type: {contentType}\r\nTransfer-Encoding: chunked\r\n");
-            WriteChunks(connection.Stream, content);
+            WriteHead(connection.Stream, method, raw ? path : Version(path), null, $"Content-Type: {contentType}\r\nTransfer-Encoding: chunked\r\n");
+            var content = new ChunkedStream(connection.Stream);
+            try
+            {
+                write(content);
+                content.Finish();
+            }
+            catch (IOException) when (content.IsBroken)
+            {
+                // An engine that refuses does not wait for the rest: what it said is there to be read.
+            }
+
             return Receive(connection, new HttpReader(connection.Stream), method);
         }
         catch
@@ -113,6 +123,8 @@ public sealed class EngineClient(EngineEndpoint endpoint) : IDisposable
         }
         catch
         {
+            // An answer without content gave the connection back before it was found to be an error.
+            (idle, idleReader) = (null, null);
             connection.Dispose();
             throw;
         }
@@ -155,21 +167,6 @@ public sealed class EngineClient(EngineEndpoint endpoint) : IDisposable
         body.CopyTo(message.AsSpan(text.Length));
         stream.Write(message);
         stream.Flush();
-    }
-
-    private static void WriteChunks(Stream target, Stream content)
-    {
-        var buffer = new byte[64 * 1024];
-        int count;
-        while ((count = content.Read(buffer)) > 0)
-        {
-            target.Write(Encoding.ASCII.GetBytes(count.ToString("x", CultureInfo.InvariantCulture) + "\r\n"));
-            target.Write(buffer, 0, count);
-            target.Write("\r\n"u8);
-        }
-
-        target.Write("0\r\n\r\n"u8);
-        target.Flush();
     }
 
     private static string Version(string path) => "/v" + ApiVersion + path;

@@ -1,3 +1,4 @@
+using Hull.Cli.Files;
 using Hull.Cli.Verbs;
 
 namespace Hull.Cli.Containers;
@@ -21,6 +22,7 @@ internal static class ContainerVerbs
         new("attach", "Connect the terminal to a container", () => new AttachVerb()),
         new("logs", "Show what a container printed", () => new LogsVerb()),
         new("wait", "Wait until containers end and print their exit codes", () => new WaitVerb()),
+        new("cp", "Copy files between a container and this machine", () => new CopyVerb()),
         new("diff", "Show what a container changed in its files", () => new ChangesVerb()),
         new("port", "Show where published ports are reached", () => new PortVerb()),
         new("export", "Write a container's files as an archive", () => new ExportVerb()),

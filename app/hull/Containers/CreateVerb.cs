@@ -14,8 +14,6 @@ internal sealed class CreateVerb : Verb, ICommandRunner
 
     public override string Usage => "create [options] IMAGE [COMMAND [ARGUMENT...]]";
 
-    public override string Completes => "image";
-
     public override void Define(FlagSet flags) => create.Define(flags);
 
     public override int Run(Invocation call)

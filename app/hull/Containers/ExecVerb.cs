@@ -16,8 +16,6 @@ internal sealed class ExecVerb : Verb, ICommandRunner
 
     public override string Usage => "exec [options] CONTAINER COMMAND [ARGUMENT...]";
 
-    public override string Completes => "container";
-
     public override void Define(FlagSet flags)
     {
         flags.Interspersed = false;

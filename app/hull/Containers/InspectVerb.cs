@@ -14,8 +14,6 @@ internal sealed class InspectVerb(string usage, params (string Kind, string Path
 
     public override string Usage => usage;
 
-    public override string Completes => kinds[0].Kind;
-
     public override void Define(FlagSet flags)
     {
         flags.Value("format", 'f', "template", "json, or a Go template", v => format = v);

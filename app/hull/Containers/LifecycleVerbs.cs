@@ -10,8 +10,6 @@ internal sealed class EachVerb(string name, Func<string, string> path, string me
 {
     public override string Usage => $"{name} CONTAINER...";
 
-    public override string Completes => "container";
-
     public override int Run(Invocation call) => call.ForEach(container => call.Engine.Call(method, path(Uri.EscapeDataString(container))));
 }
 
@@ -22,8 +20,6 @@ internal sealed class StopVerb(string name) : Verb
     private string? signal;
 
     public override string Usage => $"{name} [options] CONTAINER...";
-
-    public override string Completes => "container";
 
     public override void Define(FlagSet flags) => flags
         .Number("time", 't', "seconds before it is killed, -1 to wait for ever", v => timeout = v)
@@ -41,8 +37,6 @@ internal sealed class KillVerb : Verb
 
     public override string Usage => "kill [options] CONTAINER...";
 
-    public override string Completes => "container";
-
     public override void Define(FlagSet flags) => flags.Value("signal", 's', "signal", "signal to send (KILL)", v => signal = v);
 
     public override int Run(Invocation call) => call.ForEach(container =>
@@ -57,8 +51,6 @@ internal sealed class RemoveVerb : Verb
     private bool link;
 
     public override string Usage => "rm [options] CONTAINER...";
-
-    public override string Completes => "container";
 
     public override void Define(FlagSet flags) => flags
         .Switch("force", 'f', "kill it if it runs", v => force = v)
@@ -86,8 +78,6 @@ internal sealed class StartVerb : Verb, ICommandRunner
 
     public override string Usage => "start [options] CONTAINER...";
 
-    public override string Completes => "container";
-
     public override void Define(FlagSet flags) => flags
         .Switch("attach", 'a', "show its output and wait", v => attach = v)
         .Switch("interactive", 'i', "send it standard input", v => interactive = v);
@@ -108,8 +98,6 @@ internal sealed class AttachVerb : Verb, ICommandRunner
     private string? detachKeys;
 
     public override string Usage => "attach [options] CONTAINER";
-
-    public override string Completes => "container";
 
     public override void Define(FlagSet flags) => flags
         .Switch("no-stdin", null, "do not send standard input", v => noInput = v)
@@ -169,8 +157,6 @@ internal sealed class WaitVerb : Verb
 
     public override string Usage => "wait [options] CONTAINER...";
 
-    public override string Completes => "container";
-
     public override void Define(FlagSet flags) => flags.Value("condition", null, "condition", "not-running (default), next-exit or removed", v => condition = v);
 
     public override int Run(Invocation call) => call.ForEach(container =>
@@ -186,8 +172,6 @@ internal sealed class WaitVerb : Verb
 internal sealed class RenameVerb : Verb
 {
     public override string Usage => "rename CONTAINER NAME";
-
-    public override string Completes => "container";
 
     public override int Run(Invocation call)
     {

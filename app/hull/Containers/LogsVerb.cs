@@ -17,8 +17,6 @@ internal sealed class LogsVerb : Verb
 
     public override string Usage => "logs [options] CONTAINER";
 
-    public override string Completes => "container";
-
     public override void Define(FlagSet flags) => flags
         .Switch("follow", 'f', "go on with what comes", v => follow = v)
         .Switch("timestamps", 't', "show when each line was written", v => timestamps = v)

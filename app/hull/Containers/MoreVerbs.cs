@@ -12,8 +12,6 @@ internal sealed class PortVerb : Verb
 {
     public override string Usage => "port CONTAINER [PORT[/PROTOCOL]]";
 
-    public override string Completes => "container";
-
     public override int Run(Invocation call)
     {
         call.Expect(1, 2);
@@ -40,8 +38,6 @@ internal sealed class ChangesVerb : Verb
 {
     public override string Usage => "diff CONTAINER";
 
-    public override string Completes => "container";
-
     public override int Run(Invocation call)
     {
         call.Expect(1, 1);
@@ -57,8 +53,6 @@ internal sealed class ExportVerb : Verb
     private string? output;
 
     public override string Usage => "export [options] CONTAINER";
-
-    public override string Completes => "container";
 
     public override void Define(FlagSet flags) => flags.Value("output", 'o', "file", "write to a file instead of standard output", v => output = v);
 
@@ -82,8 +76,6 @@ internal sealed class CommitVerb : Verb
     private bool pause = true;
 
     public override string Usage => "commit [options] CONTAINER [IMAGE[:TAG]]";
-
-    public override string Completes => "container";
 
     public override void Define(FlagSet flags) => flags
         .Value("author", 'a', "text", "author", v => author = v)
@@ -113,8 +105,6 @@ internal sealed class UpdateVerb : Verb
 
     public override string Usage => "update [options] CONTAINER...";
 
-    public override string Completes => "container";
-
     public override void Define(FlagSet flags)
     {
         ResourceFlags.Define(flags, request);
@@ -141,8 +131,6 @@ internal sealed class StatsVerb : Verb
     private bool all;
 
     public override string Usage => "stats [options] [CONTAINER...]";
-
-    public override string Completes => "container";
 
     public override void Define(FlagSet flags) => flags
         .Switch("no-stream", null, "once", v => once = v)
@@ -218,8 +206,6 @@ internal static class UsageRow
 internal sealed class TopVerb : Verb
 {
     public override string Usage => "top [CONTAINER [PS-OPTIONS]]";
-
-    public override string Completes => "container";
 
     public override void Define(FlagSet flags) => flags.Interspersed = false;
 

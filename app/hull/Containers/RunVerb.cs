@@ -18,8 +18,6 @@ internal sealed class RunVerb : Verb, ICommandRunner
 
     public override string Usage => "run [options] IMAGE [COMMAND [ARGUMENT...]]";
 
-    public override string Completes => "image";
-
     public override void Define(FlagSet flags)
     {
         create.Define(flags);

@@ -26,7 +26,7 @@ internal static class ContextVerbs
         private string? token;
         private bool insecure;
 
-        public override string Usage => $"context {(replace ? "update" : "create")} [options] NAME";
+        public override string Usage => $"context {(replace ? "update" : "create")} [options] {(replace ? "CONTEXT" : "NAME")}";
 
         public override void Define(FlagSet flags) => flags
             .Value("host", 'H', "address", "unix:///path, tcp://host:port or ssh://user@host", v => host = v)
@@ -80,14 +80,14 @@ internal static class ContextVerbs
 
     private sealed class RemoveVerb : Verb
     {
-        public override string Usage => "context rm NAME...";
+        public override string Usage => "context rm CONTEXT...";
 
         public override int Run(Invocation call) => call.ForEach(ContextStore.Remove);
     }
 
     private sealed class UseVerb : Verb
     {
-        public override string Usage => "context use NAME";
+        public override string Usage => "context use CONTEXT";
 
         public override int Run(Invocation call)
         {

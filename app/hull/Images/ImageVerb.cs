@@ -12,8 +12,6 @@ internal abstract class ImageVerb : Verb
 {
     private string? _root;
 
-    public override string? Completes => "image";
-
     /// <summary>The state directory: <c>--root</c>, else HULL_ROOT, else <c>/var/lib/hull</c>.</summary>
     protected string StateDirectory => StateRoot.Resolve(_root);
 

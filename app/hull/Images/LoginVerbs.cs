@@ -15,8 +15,6 @@ internal sealed class LoginVerb : ImageVerb
 
     public override string Usage => "login [options] [REGISTRY]";
 
-    public override string? Completes => null;
-
     public override void Define(FlagSet flags)
     {
         base.Define(flags);
@@ -77,8 +75,6 @@ internal sealed class LoginVerb : ImageVerb
 internal sealed class LogoutVerb : ImageVerb
 {
     public override string Usage => "logout [REGISTRY]";
-
-    public override string? Completes => null;
 
     protected override async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
     {

@@ -10,7 +10,10 @@ namespace Hull.Cli.Verbs;
 /// </summary>
 public abstract class Verb
 {
-    /// <summary>What follows the program's name in help, such as <c>rm [options] CONTAINER...</c>.</summary>
+    /// <summary>
+    /// What follows the program's name in help, such as <c>rm [options] CONTAINER...</c>. The names of arguments are what shells
+    /// complete them by.
+    /// </summary>
     public abstract string Usage { get; }
 
     /// <summary>Declares the options.</summary>
@@ -20,9 +23,6 @@ public abstract class Verb
 
     /// <summary>Does the work and answers the exit code. Failures are thrown as <see cref="HullException"/>.</summary>
     public abstract int Run(Invocation call);
-
-    /// <summary>What the arguments name, for shell completion: <c>container</c>, <c>image</c>, <c>network</c>, <c>volume</c> or null.</summary>
-    public virtual string? Completes => null;
 }
 
 /// <summary>A verb as listed in help. The verb itself, with its options, exists only once it is called.</summary>

@@ -82,8 +82,6 @@ internal static class VolumeVerbs
 
         public override string Usage => "volume rm [options] VOLUME...";
 
-        public override string Completes => "volume";
-
         public override void Define(FlagSet flags) => flags.Switch("force", 'f', "do not fail for one that is gone", v => force = v);
 
         public override int Run(Invocation call) => call.ForEach(volume => call.Engine.Call("DELETE", $"/volumes/{Uri.EscapeDataString(volume)}?force={(force ? 1 : 0)}"));
