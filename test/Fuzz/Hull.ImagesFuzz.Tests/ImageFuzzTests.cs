@@ -8,20 +8,15 @@ using Hull.Testing;
 
 namespace Hull.ImagesFuzz.Tests;
 
-/// <summary>
-/// Parsers fed with damaged input made from a corpus: they may refuse it with the one error type, and nothing else. The seed
-/// is printed with a failure; HULL_SOAK=1 runs many more rounds from a new seed.
-/// </summary>
+/// <summary>What the store and the client read of others, damaged.</summary>
 public class ImageFuzzTests
 {
-    private static readonly bool Soak = Environment.GetEnvironmentVariable("HULL_SOAK") == "1";
-
     [Fact]
     public void Damaged_tars_are_read_or_refused()
     {
         using var directory = new TemporaryDirectory("images-fuzz");
         var corpus = Tars(directory).ToList();
-        Fuzz(corpus, 3000, bytes =>
+        Damaged.Try(corpus, 3000, bytes =>
         {
             using var image = File.OpenHandle(directory["image"], FileMode.Create, FileAccess.ReadWrite);
             var limits = new UnpackLimits { MaxFileSize = 64 << 20, MaxLayerSize = 16 << 20 };
@@ -39,7 +34,7 @@ public class ImageFuzzTests
         Command.Shell($"cd {directory.Path} && gzip -k f && zstd -q -k f || true").Ok();
         var corpus = Directory.GetFiles(directory.Path).Select(File.ReadAllBytes).ToList();
         corpus.Add([0x28, 0xB5, 0x2F, 0xFD, 0x20, 5, 0x29, 0, 0, .. "hello"u8]);
-        Fuzz(corpus, 3000, bytes =>
+        Damaged.Try(corpus, 3000, bytes =>
         {
             using var stream = LayerStream.Open(new MemoryStream(bytes), new UnpackLimits { MaxLayerSize = 1 << 20 });
             stream.CopyTo(Stream.Null);
@@ -58,12 +53,12 @@ public class ImageFuzzTests
             History = [new HistoryEntry { CreatedBy = "x", EmptyLayer = true }],
         };
         List<byte[]> corpus = [ImageJson.Serialize(manifest), ImageJson.Serialize(new ImageIndex { Manifests = [layer] }), ImageJson.Serialize(config)];
-        Fuzz(corpus, 30_000, bytes =>
+        Damaged.Try(corpus, 30_000, bytes =>
         {
             var document = ImageDocument.Parse(bytes);
             Assert.NotNull(document.Children.ToList());
         });
-        Fuzz(corpus, 30_000, bytes => ImageDocument.ParseConfig(bytes));
+        Damaged.Try(corpus, 30_000, bytes => ImageDocument.ParseConfig(bytes));
     }
 
     [Fact]
@@ -71,7 +66,7 @@ public class ImageFuzzTests
     {
         var corpus = ((string[])["busybox", "docker.io/library/debian:bookworm-slim", "localhost:5000/a/b_c/d-e@sha256:" + new string('a', 64), "[::1]:5000/x:1.0"])
             .Select(Encoding.UTF8.GetBytes).ToList();
-        Fuzz(corpus, 60_000, bytes =>
+        Damaged.Try(corpus, 60_000, bytes =>
         {
             var reference = ImageReference.Parse(Encoding.UTF8.GetString(bytes));
             Assert.Equal(reference, ImageReference.Parse(reference.Canonical));
@@ -87,7 +82,7 @@ public class ImageFuzzTests
             "Bearer realm=\"https://auth.example/token\",service=\"registry.example\",scope=\"repository:a/b:pull,push\"",
             "Negotiate, Basic realm=\"a \\\"quoted\\\" one\", charset=\"UTF-8\"", "Digest qop=\"auth, auth-int\", nonce=abc==, Bearer realm=x",
         ]).Select(Encoding.UTF8.GetBytes).ToList();
-        Fuzz(corpus, 60_000, bytes =>
+        Damaged.Try(corpus, 60_000, bytes =>
         {
             foreach (var challenge in AuthChallenge.Parse(Encoding.UTF8.GetString(bytes)))
             {
@@ -105,13 +100,13 @@ public class ImageFuzzTests
         [
             """{"registries":{"docker.io":{"mirrors":["https://m.example","http://127.0.0.1:5000/x"]},"10.0.0.1:5000":{"insecure":true}}}"""u8.ToArray(),
         ];
-        Fuzz(settings, 2000, bytes =>
+        Damaged.Try(settings, 2000, bytes =>
         {
             File.WriteAllBytes(directory["file"], bytes);
             _ = RegistriesConfig.Load(directory["file"]);
         });
         List<byte[]> logins = ["""{"auths":{"a.example":{"auth":"dTpw"},"https://index.docker.io/v1/":{"identitytoken":"x"}},"credHelpers":{"b.example":"b"}}"""u8.ToArray()];
-        Fuzz(logins, 2000, bytes =>
+        Damaged.Try(logins, 2000, bytes =>
         {
             File.WriteAllBytes(directory["config.json"], bytes);
             _ = DockerConfig.Load([directory["config.json"]]).FindAsync("a.example").GetAwaiter().GetResult();
@@ -126,63 +121,5 @@ public class ImageFuzzTests
         {
             if (Command.Shell($"cd {directory["t"]} && tar --format={format} -cf ../tar .").ExitCode == 0) yield return File.ReadAllBytes(directory["tar"]);
         }
-    }
-
-    private static void Fuzz(List<byte[]> corpus, int rounds, Action<byte[]> parse)
-    {
-        Assert.NotEmpty(corpus);
-        var seed = Soak ? Environment.TickCount : 20_241_121;
-        var random = new Random(seed);
-        foreach (var bytes in corpus) Try(parse, bytes, seed, -1);
-        for (var round = 0; round < rounds * (Soak ? 1000 : 1); round++) Try(parse, Damage(corpus, random), seed, round);
-    }
-
-    private static void Try(Action<byte[]> parse, byte[] bytes, int seed, int round)
-    {
-        try
-        {
-            parse(bytes);
-        }
-        catch (HullException error)
-        {
-            Assert.DoesNotContain('\n', error.Message);
-        }
-        catch (Exception error)
-        {
-            throw new InvalidOperationException($"seed {seed}, round {round}: {Convert.ToBase64String(bytes.AsSpan(0, Math.Min(bytes.Length, 2048)))}", error);
-        }
-    }
-
-    private static byte[] Damage(List<byte[]> corpus, Random random)
-    {
-        var bytes = (byte[])corpus[random.Next(corpus.Count)].Clone();
-        for (var times = random.Next(1, 6); times > 0 && bytes.Length > 0; times--)
-        {
-            var at = random.Next(bytes.Length);
-            switch (random.Next(7))
-            {
-                case 0: bytes[at] ^= (byte)(1 << random.Next(8)); break;
-                case 1: bytes[at] = (byte)random.Next(256); break;
-                case 2: bytes = bytes[..at]; break;
-                case 3: bytes = [.. bytes[..at], .. bytes[random.Next(bytes.Length)..]]; break;
-                case 4: bytes.AsSpan(at, Math.Min(random.Next(1, 16), bytes.Length - at)).Fill((byte)"\0/.9\xff"[random.Next(5)]); break;
-                case 5: Repair(bytes, at / 512 * 512, random); break;
-                default: bytes = [.. bytes[..at], .. corpus[random.Next(corpus.Count)].Take(600), .. bytes[at..]]; break;
-            }
-        }
-
-        return bytes;
-    }
-
-    /// <summary>Changes a header and makes its checksum right again, so that the damage is looked at.</summary>
-    private static void Repair(byte[] bytes, int header, Random random)
-    {
-        if (header + 512 > bytes.Length) return;
-        bytes[header + random.Next(512)] = (byte)"01234567\0/.xLKgS5\x80"[random.Next(18)];
-        var block = bytes.AsSpan(header, 512);
-        block[148..156].Fill((byte)' ');
-        var sum = 0;
-        foreach (var b in block) sum += b;
-        Encoding.ASCII.GetBytes(Convert.ToString(sum, 8).PadLeft(6, '0') + "\0 ").CopyTo(block[148..]);
     }
 }
