@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Pull and unpack against podman, docker and skopeo with umoci, on the same local registry in the same run.
+# Pull and unpack against podman, docker and skopeo with umoci, on the same local registry, in pairs in one run: ratios are
+# medians over the pairs. No puller but Hull ever waits for the disk, and Hull leaves layers to the kernel too; so the disk is
+# idle when a pull begins, and how long a sync(1) takes behind it is shown beside it.
 # HULL_BENCH_MB (1024) is the size of the 10-layer image, HULL_BENCH_FILES (100000) the number of small files,
-# HULL_BENCH_ROUNDS (3) the rounds. Needs root.
+# HULL_BENCH_ROUNDS (3) the pairs, HULL_BENCH_PEERS (podman umoci docker) the peers. Needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-size=${HULL_BENCH_MB:-1024} files=${HULL_BENCH_FILES:-100000} rounds=${HULL_BENCH_ROUNDS:-3}
+size=${HULL_BENCH_MB:-1024} files=${HULL_BENCH_FILES:-100000} rounds=${HULL_BENCH_ROUNDS:-3} peers=${HULL_BENCH_PEERS:-podman umoci docker}
 work=$(mktemp -d /var/tmp/hull-bench-images.XXXXXX)
 pids=()
 # Removes a store whose layers are mounted.
@@ -20,7 +22,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# An OCI layout with two images: ten layers of middling compressible data, and one layer of many small files.
+# An OCI layout with two images: ten layers of data that gzip packs to four tenths, and one layer of many small files.
 python3 - "$work/layout" "$size" "$files" << 'PYTHON'
 import gzip, hashlib, io, json, os, random, sys, tarfile
 root, size, count = sys.argv[1], int(sys.argv[2]) << 20, int(sys.argv[3])
@@ -46,7 +48,7 @@ def image(tag, layers):
     return {"mediaType": "application/vnd.oci.image.manifest.v1+json", **manifest, "annotations": {"org.opencontainers.image.ref.name": tag}}
 words = [random.randbytes(24) for _ in range(4096)]
 # A megabyte is far more than gzip looks back, so a file may be made of the same ones in another order.
-megabytes = [b"".join(random.choice(words) + random.randbytes(8) for _ in range((1 << 20) // 32)) for _ in range(16)]
+megabytes = [b"".join(random.choice(words[:256]) + random.randbytes(8) for _ in range((1 << 20) // 32)) for _ in range(16)]
 def text(length): return random.randbytes(32) + b"".join(random.choice(megabytes) for _ in range(-(-length >> 20)))[:length - 32]
 big = [layer([(f"layer{l}/file{f}", text(size // 10 // 16)) for f in range(16)]) for l in range(10)]
 other = big[:9] + [layer([("other", text(1 << 20))])]
@@ -65,59 +67,68 @@ for tag in big other small; do
     skopeo copy -q --dest-tls-verify=false "oci:$work/layout:$tag" "docker://$own/bench:$tag"
 done
 
-# Best of the rounds: seconds and peak memory of a command, in $seconds and $memory (MiB).
-measure() {
-    local prepare=$1; shift
-    seconds=999999 memory=0
-    for _ in $(seq "$rounds"); do
-        eval "$prepare" > /dev/null 2>&1 || true
-        /usr/bin/time -f '%e %M' -o "$work/time" "$@" > "$work/out" 2>&1 || { cat "$work/out" >&2; return 1; }
-        read -r s m < "$work/time"
-        seconds=$(awk -v a="$seconds" -v b="$s" 'BEGIN { print (b < a ? b : a) }')
-        memory=$(awk -v a="$memory" -v b="$m" 'BEGIN { print (b / 1024 > a ? b / 1024 : a) }')
-    done
+# Runs a command with the disk idle: seconds, MiB at its peak, and seconds of the sync behind it in $REPLY.
+once() {
+    local seconds memory began
+    sync
+    /usr/bin/time -f '%e %M' -o "$work/time" "$@" > "$work/out" 2>&1 || { cat "$work/out" >&2; return 1; }
+    read -r seconds memory < "$work/time"
+    began=$EPOCHREALTIME
+    sync
+    REPLY="$seconds $((memory / 1024)) $(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }')"
 }
-line() { printf '%-34s %8.2f s %8.0f MiB' "$1" "$seconds" "$memory"; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 
-podman_pull=(podman --root "$work/podman" --runroot "$work/podman-run" --storage-driver overlay pull -q --tls-verify=false)
+# pairs TAG NAME WIPE COMMAND...: pulls with Hull and with a peer in turn, and prints both and their ratios.
+pairs() {
+    local tag=$1 name=$2 wipe=$3; shift 3
+    : > "$work/pairs"
+    for _ in $(seq "$rounds"); do
+        wipe "$work/hull"; once out/bin/hull pull --root "$work/hull" -q "$own/bench:$tag"; hull=$REPLY
+        eval "$wipe" > /dev/null 2>&1 || true
+        once "$@"
+        echo "$hull $REPLY" >> "$work/pairs"
+    done
+    python3 - "$tag" "$name" "$work/pairs" << 'PYTHON'
+import sys
+tag, name, path = sys.argv[1:]
+median = lambda values: sorted(values)[len(values) // 2]
+rows = [[float(word) for word in line.split()] for line in open(path)]
+hull, peer = [[median([row[i] for row in rows]) for i in part] for part in ((0, 1, 2), (3, 4, 5))]
+ratio = lambda a, b: median([sum(row[i] for i in a) / max(sum(row[i] for i in b), 0.001) for row in rows])
+print(f"{tag:6} hull {hull[0]:7.2f} s {hull[1]:4.0f} MiB, sync {hull[2]:5.2f} s   {name:20} {peer[0]:7.2f} s {peer[1]:4.0f} MiB, sync {peer[2]:5.2f} s"
+      f"   time {ratio([0], [3]):.2f} (with sync {ratio([0, 2], [3, 5]):.2f}), memory {ratio([1], [4]):.2f}")
+PYTHON
+}
+
 unpack() { skopeo copy -q --src-tls-verify=false "docker://$own/bench:$1" "oci:$work/umoci:$1" && umoci unpack --image "$work/umoci:$1" "$work/bundle"; }
-export -f unpack; export own work
+bound() { mkdir "$work/bound"; skopeo inspect --raw --tls-verify=false "docker://$own/bench:$1" | jq -r '.layers[].digest[7:]' | xargs -P "$(nproc)" -I{} tar -xzf "$work/layout/blobs/sha256/{}" -C "$work/bound"; }
+export -f unpack bound; export own work
+podman=(podman --root "$work/podman" --runroot "$work/podman-run" --storage-driver overlay)
 for tag in big small; do
-    measure "wipe $work/hull" out/bin/hull pull --root "$work/hull" -q "$own/bench:$tag"
-    hull_s=$seconds hull_m=$memory; line "hull pull $tag"; echo
-    declare "hull_s_$tag=$hull_s"
-    measure "podman --root $work/podman --runroot $work/podman-run --storage-driver overlay rmi -af" "${podman_pull[@]}" "$own/bench:$tag"
-    line "podman pull $tag"; echo "   hull/podman $(ratio "$hull_s" "$seconds") time, $(ratio "$hull_m" "$memory") memory"
-    measure "rm -rf $work/umoci $work/bundle" bash -c "unpack $tag"
-    line "skopeo copy, umoci unpack $tag"; echo "   hull/them $(ratio "$hull_s" "$seconds") time, $(ratio "$hull_m" "$memory") memory"
+    case $peers in *podman*) pairs $tag podman "${podman[*]} rmi -af" "${podman[@]}" pull -q --tls-verify=false "$own/bench:$tag" ;; esac
+    case $peers in *umoci*) pairs $tag "skopeo and umoci" "rm -rf $work/umoci $work/bundle" bash -c "unpack $tag" ;; esac
+    # What no puller can go below: inflating the layers with all cores and writing the files.
+    pairs $tag "bound: gunzip, tar" "rm -rf $work/bound" bash -c "bound $tag"
 done
 
-# One dockerd at a time on a machine; its memory is the daemon's and is not compared.
-if command -v dockerd > /dev/null; then
+# One dockerd at a time on a machine. What docker(1) needs is its client's: the engine's peak is shown behind it.
+if [[ $peers = *docker* ]] && command -v dockerd > /dev/null; then
     (
         flock 9
         dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -H "unix://$work/docker.sock" -p "$work/docker.pid" --bridge none --iptables=false > "$work/docker.log" 2>&1 &
         daemon=$!
-        for _ in $(seq 100); do docker -H "unix://$work/docker.sock" info > /dev/null 2>&1 && break; sleep 0.2; done
+        docker=(docker -H "unix://$work/docker.sock")
+        for _ in $(seq 100); do "${docker[@]}" info > /dev/null 2>&1 && break; sleep 0.2; done
         for tag in big small; do
-            measure "docker -H unix://$work/docker.sock rmi -f $own/bench:$tag" docker -H "unix://$work/docker.sock" pull -q "$own/bench:$tag"
-            hull_s=hull_s_$tag
-            line "docker pull $tag"; echo "   hull/docker $(ratio "${!hull_s}" "$seconds") time (the memory is the client's)"
+            pairs $tag docker "${docker[*]} rmi -f $own/bench:$tag" "${docker[@]}" pull -q "$own/bench:$tag"
+            awk '/^VmHWM/ { printf "       dockerd, peak of its own memory so far: %.0f MiB\n", $2 / 1024 }' "/proc/$daemon/status"
         done
-        awk '/^VmHWM/ { printf "dockerd, peak of its own memory %15.0f MiB\n", $2 / 1024 }' "/proc/$daemon/status"
         kill "$daemon"; wait "$daemon" || true
     ) 9> /tmp/hull-dockerd.lock
 fi
 
-# The bound: inflating the layers with all cores and writing the files, which no puller can go below.
-for tag in big small; do
-    measure "rm -rf $work/bound" bash -c "mkdir $work/bound; skopeo inspect --raw --tls-verify=false docker://$own/bench:$tag | jq -r '.layers[].digest[7:]' | xargs -P \$(nproc) -I{} tar -xzf $work/layout/blobs/sha256/{} -C $work/bound"
-    hull_s=hull_s_$tag
-    line "bound of $tag (gunzip and tar)"; echo "   hull/bound $(ratio "${!hull_s}" "$seconds")"
-done
 wipe "$work/hull"
 out/bin/hull pull --root "$work/hull" -q "$own/bench:big" > /dev/null
 before=$(du -sm "$work/hull" | cut -f1)
-measure true out/bin/hull pull --root "$work/hull" -q "$own/bench:other"
-line "hull pull of a tenth layer more"; echo "   $(( $(du -sm "$work/hull" | cut -f1) - before )) MiB more on disk"
+once out/bin/hull pull --root "$work/hull" -q "$own/bench:other"
+echo "a second image that shares nine layers of ten, seconds, MiB, sync: $REPLY; $(($(du -sm "$work/hull" | cut -f1) - before)) MiB more on disk"

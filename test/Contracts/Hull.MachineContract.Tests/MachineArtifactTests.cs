@@ -2,7 +2,6 @@ using Hull.Core;
 using Hull.Engine.Machines;
 using Hull.Hypervisor.Qemu;
 using Hull.Images.Distribution;
-using Hull.RegistryClients.Tests;
 using Hull.Testing;
 
 namespace Hull.MachineContract.Tests;

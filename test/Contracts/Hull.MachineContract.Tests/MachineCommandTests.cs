@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Hull.InstanceContract.Tests;
-using Hull.RegistryClients.Tests;
 using Hull.Testing;
 
 namespace Hull.MachineContract.Tests;

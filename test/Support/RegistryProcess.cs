@@ -1,10 +1,9 @@
 using System.Diagnostics;
-using Hull.Testing;
 
-namespace Hull.RegistryClients.Tests;
+namespace Hull.Testing;
 
 /// <summary>A registry as a program of its own: Hull's, or Debian's docker-registry to compare with.</summary>
-internal sealed class RegistryProcess : IDisposable
+public sealed class RegistryProcess : IDisposable
 {
     private readonly Process _process;
     private readonly TemporaryDirectory _directory = new("hullreg");
@@ -35,7 +34,7 @@ internal sealed class RegistryProcess : IDisposable
     /// <summary>Host and port.</summary>
     public string Address { get; } = "";
 
-    /// <summary>Hull's registry, over a directory of its own and on a port the kernel chooses.</summary>
+    /// <summary>Hull's registry, over a directory of its own (or another <c>--root</c>) and on a port the kernel chooses.</summary>
     public static RegistryProcess Hull(params string[] options) => Hull(networkOf: null, options);
 
     /// <param name="networkOf">Id of a process in whose network namespace it listens.</param>
@@ -60,6 +59,9 @@ internal sealed class RegistryProcess : IDisposable
         },
             line => line.IndexOf("listening on ", StringComparison.Ordinal) is var at and >= 0 ? line[(at + 13)..].Split('"', ' ')[0] : null);
     }
+
+    /// <summary>Kills it as kill -9 does.</summary>
+    public void Kill() => _process.Kill();
 
     public void Dispose()
     {
