@@ -117,21 +117,33 @@ internal sealed class V1Cgroup : ICgroup
     private CgroupEntry OpenEntry(string? subgroup, bool isShared)
     {
         var descriptors = new List<SafeFd>(_directories.Length);
+        SafeFd? unified = null;
         try
         {
             foreach (var directory in _directories)
             {
-                var path = CgroupTree.Join(directory, CgroupTree.Clean(subgroup ?? "")) + (directory == DirectoryOf(Unified) ? "/cgroup.procs" : "/tasks");
+                var path = CgroupTree.Join(directory, CgroupTree.Clean(subgroup ?? ""));
+                var isUnified = directory == DirectoryOf(Unified);
+                // An ordinary user may lack what a birth inside needs: write access to the common ancestor.
+                if (isUnified && !_rootless)
+                {
+                    unified = CgroupFile.TryOpen(path, Fcntl.O_PATH | Fcntl.O_DIRECTORY, out var error);
+                    if (unified is null && error != Errno.ENOENT) throw Check.Failure(error, $"open cgroup {path}");
+                    continue;
+                }
+
+                path += isUnified ? "/cgroup.procs" : "/tasks";
                 var descriptor = CgroupFile.TryOpen(path, Fcntl.O_WRONLY, out var errno);
                 if (descriptor is not null) descriptors.Add(descriptor);
                 else if (errno != Errno.ENOENT && !_rootless) throw Check.Failure(errno, $"open {path}");
             }
 
-            if (descriptors.Count == 0 && !_rootless) throw HullException.NotFound($"cgroup {Deciding} does not exist");
-            return new CgroupEntry { JoinDescriptors = descriptors, IsShared = isShared };
+            if (descriptors.Count == 0 && unified is null && !_rootless) throw HullException.NotFound($"cgroup {Deciding} does not exist");
+            return new CgroupEntry { CloneDescriptor = unified, JoinDescriptors = descriptors, IsShared = isShared };
         }
         catch
         {
+            unified?.Dispose();
             foreach (var descriptor in descriptors) descriptor.Dispose();
             throw;
         }

@@ -48,6 +48,19 @@ public sealed class CgroupTests : IDisposable
     }
 
     [Fact]
+    public void TheEntryCoversEveryHierarchyWithoutASystemWideLock()
+    {
+        using var entry = _cgroup.Prepare(new CgroupLimits());
+        var entered = entry.JoinDescriptors.Select(LinkOf).ToList();
+        Assert.All(entered, path => Assert.EndsWith("/tasks", path, StringComparison.Ordinal));
+        var directories = entered.Select(path => Path.GetDirectoryName(path)!).ToList();
+        if (entry.CloneDescriptor is { } born) directories.Add(LinkOf(born));
+        Assert.Equal(_cgroup.Paths.Values.Distinct().Order(), directories.Order());
+
+        static string LinkOf(SafeFd descriptor) => new FileInfo($"/proc/self/fd/{descriptor.Value}").LinkTarget!;
+    }
+
+    [Fact]
     public void ARefusedLimitLeavesNothing()
     {
         var error = Assert.Throws<HullException>(() => _cgroup.Prepare(new CgroupLimits { Cpu = new CpuLimits { Cpus = "4000" } }));
