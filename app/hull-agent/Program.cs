@@ -1,1 +1,1 @@
-return Hull.Agent.Guest.AgentProgram.Run();
+return Hull.Agent.Guest.AgentProgram.Run(args);

@@ -6,8 +6,9 @@ namespace Hull.Agent.Guest;
 /// <summary>The whole life of the guest's init.</summary>
 public static class AgentProgram
 {
-    public static int Run()
+    public static int Run(string[] arguments)
     {
+        if (arguments is [GuestArchive.Argument, _, _, _]) return GuestArchive.Run(arguments[1..]);
         if (Environment.ProcessId != 1)
         {
             Console.Error.WriteLine("hull-agent: this is the init of Hull's virtual machines; it does nothing elsewhere");

@@ -110,6 +110,16 @@ internal sealed class AgentServer
             case AgentOperation.PrepareDisks:
                 _containers.PrepareDisks(request.Text());
                 return null;
+            case AgentOperation.Archive:
+                return new WireWriter().U32((uint)_containers.Archive(ArchiveRequest.Read(request)));
+            case AgentOperation.Statistics:
+                return GuestStatistics.Read(_containers.Require(ProcessTarget.Read(request).Id)).Write(new WireWriter());
+            case AgentOperation.ListProcesses:
+                return new WireWriter().List(GuestStatistics.Processes(_containers.Require(ProcessTarget.Read(request).Id)), static (w, p) => p.Write(w));
+            case AgentOperation.UpdateContainer:
+                var update = UpdateContainerRequest.Read(request);
+                GuestStatistics.Update(update with { Id = _containers.Require(update.Id) });
+                return null;
             case AgentOperation.Quiesce:
                 return null;
             case AgentOperation.Shutdown:

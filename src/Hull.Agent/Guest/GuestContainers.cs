@@ -37,6 +37,7 @@ internal sealed class GuestContainers
         var bundle = "/run/containers/" + request.Id;
         Directory.CreateDirectory(bundle);
         _roots.Mount(request.Root, bundle);
+        foreach (var volume in request.Volumes) _roots.MountVolume(volume);
         foreach (var file in request.Files) WriteInjected(file);
         var spec = RuntimeDocuments.ParseSpec(request.Spec, "the spec");
         using var pipes = new ProcessPipes(spec.Process?.Terminal == true, request.Streams);
@@ -67,6 +68,24 @@ internal sealed class GuestContainers
         Connect(new ProcessTarget(request.Id, request.ExecId), process, pipes, request.Streams, (request.Columns, request.Rows));
         return process.Pid;
     }
+
+    /// <summary>Starts a process that copies files; its end is reported as an exec's is.</summary>
+    public int Archive(ArchiveRequest request)
+    {
+        var container = Find(request.Target.Id);
+        using var pipes = new ProcessPipes(terminal: false, request.Streams);
+        using var child = ChildProcess.Start(new ChildProcessOptions("/init",
+            [GuestArchive.Argument, container.Process.Pid.ToString(System.Globalization.CultureInfo.InvariantCulture), request.Verb, request.Path])
+        {
+            Stdin = pipes.Theirs.Stdin, Stdout = pipes.Theirs.Stdout, Stderr = pipes.Theirs.Stderr,
+        });
+        pipes.Attach(_streams, request.Streams);
+        _reaper.Watch(child.Pid, child.Pidfd.Duplicate(), status => OnExit(request.Target, status));
+        return child.Pid;
+    }
+
+    /// <summary>The id, when there is such a container.</summary>
+    public string Require(string id) => Find(id).Request.Id;
 
     public void Signal(SignalRequest request)
     {

@@ -19,6 +19,9 @@ internal sealed class RootAssembly
     /// </summary>
     private const string WritableOptions = "noinit_itable";
 
+    /// <summary>Emulated machines on busy hosts are slow.</summary>
+    private const int DeviceMilliseconds = 20_000;
+
     private const string PreparedDirectory = "/run/writable";
 
     private readonly Dictionary<string, string> _disks = [];
@@ -72,6 +75,28 @@ internal sealed class RootAssembly
         using var target2 = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, root, Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open {root}");
         overlay.AttachTo(target2, root);
         return root;
+    }
+
+    /// <summary>Mounts a disk, or files of the host by their tag. Their device was plugged in a moment ago and may not be found yet.</summary>
+    public void MountVolume(VolumeMount volume)
+    {
+        Directory.CreateDirectory(volume.Target);
+        var isShare = volume.FileSystem == "virtiofs";
+        var flags = volume.ReadOnly ? MountFlags.MS_RDONLY : 0;
+        var deadline = Environment.TickCount64 + DeviceMilliseconds;
+        while (true)
+        {
+            var result = MountCalls.Mount(isShare ? volume.Disk : FindDisk(volume.Disk), volume.Target, volume.FileSystem, flags, null);
+            // virtio-fs answers so for a tag it does not know (fs/fuse/virtio_fs.c).
+            if (isShare && result == -(nint)Errno.EINVAL && Environment.TickCount64 < deadline)
+            {
+                Thread.Sleep(2);
+                continue;
+            }
+
+            Check.Result(result, $"mount {volume.FileSystem} {volume.Disk}");
+            return;
+        }
     }
 
     private string MountWritable(RootLayout layout, string directory)

@@ -92,6 +92,9 @@ public enum AgentOperation : ushort
 
     /// <summary>Finds the disks and mounts the writable one read-only, for a template whose clones begin with a copy of it.</summary>
     PrepareDisks = 19,
+
+    /// <summary>Copies files in or out of a container, by a process of its own whose end is reported as an exec's is.</summary>
+    Archive = 20,
 }
 
 /// <summary>What the guest reports unasked.</summary>

@@ -5,7 +5,7 @@ namespace Hull.Agent.Protocol;
 /// <param name="KernelRelease">As uname(2) has it.</param>
 public sealed record HelloReply(uint ProtocolVersion, string KernelRelease)
 {
-    public const uint Current = 2;
+    public const uint Current = 3;
 
     public WireWriter Write(WireWriter writer) => writer.U32(ProtocolVersion).Text(KernelRelease);
 
@@ -151,6 +151,65 @@ public sealed record ExecRequest(string Id, string ExecId, byte[] Process, strin
 
     public static ExecRequest Read(WireReader reader) => new(reader.Text(), reader.Text(), reader.Bytes(), reader.Text(),
         StreamIds.Read(reader), reader.U32(), reader.U32());
+}
+
+/// <summary>Copies files of a container.</summary>
+/// <param name="Verb">What is to be done; see <see cref="ArchiveVerbs"/>.</param>
+public sealed record ArchiveRequest(ProcessTarget Target, string Verb, string Path, StreamIds Streams)
+{
+    public WireWriter Write(WireWriter writer)
+    {
+        Target.Write(writer);
+        writer.Text(Verb).Text(Path);
+        return Streams.Write(writer);
+    }
+
+    public static ArchiveRequest Read(WireReader reader) =>
+        new(ProcessTarget.Read(reader), reader.Text(), reader.Text(), StreamIds.Read(reader));
+}
+
+/// <summary>
+/// What the archive process does. Its end is 0, or 1 with an error of a u32 kind and a text on its error stream.
+/// </summary>
+public static class ArchiveVerbs
+{
+    /// <summary>Answers name, size, mode, time and link target on the output.</summary>
+    public const string Stat = "stat";
+
+    /// <summary>A tar archive of what is at the path.</summary>
+    public const string Read = "read";
+
+    /// <summary>A tar archive of the whole root.</summary>
+    public const string ReadTree = "read-tree";
+
+    /// <summary>Unpacks the input below the path; each suffix is a flag.</summary>
+    public const string Write = "write";
+
+    public const string NoOverwriteSuffix = "+no-overwrite";
+
+    public const string OwnersSuffix = "+owners";
+}
+
+/// <summary>New limits of a container; -1 leaves one as it is.</summary>
+/// <param name="MemoryBytes">0 for no limit.</param>
+/// <param name="Processes">0 for no limit.</param>
+public sealed record UpdateContainerRequest(string Id, long MemoryBytes, long Processes)
+{
+    public WireWriter Write(WireWriter writer) => writer.Text(Id).I64(MemoryBytes).I64(Processes);
+
+    public static UpdateContainerRequest Read(WireReader reader) => new(reader.Text(), reader.I64(), reader.I64());
+}
+
+/// <summary>A process as the guest's kernel has it.</summary>
+/// <param name="StartedAt">Seconds since 1970.</param>
+/// <param name="Terminal">As ps(1) writes it; <c>?</c> for none.</param>
+public sealed record GuestProcess(uint Pid, uint Parent, uint User, long CpuSeconds, long StartedAt, string Terminal, string Command)
+{
+    public WireWriter Write(WireWriter writer) =>
+        writer.U32(Pid).U32(Parent).U32(User).I64(CpuSeconds).I64(StartedAt).Text(Terminal).Text(Command);
+
+    public static GuestProcess Read(WireReader reader) =>
+        new(reader.U32(), reader.U32(), reader.U32(), reader.I64(), reader.I64(), reader.Text(), reader.Text());
 }
 
 /// <summary>A container, or an exec of it where <paramref name="ExecId"/> is not empty.</summary>

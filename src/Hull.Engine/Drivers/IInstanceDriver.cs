@@ -1,4 +1,6 @@
 using Hull.Core;
+using Hull.Engine.Workloads;
+using Hull.Linux;
 using Hull.Network;
 
 namespace Hull.Engine.Drivers;
@@ -132,6 +134,12 @@ public interface IInstance : IAsyncDisposable
     /// <summary>The processes inside, by their ids on the host where they have one.</summary>
     Task<IReadOnlyList<int>> ProcessIdsAsync(CancellationToken cancellationToken);
 
+    /// <summary>
+    /// The processes inside as a table, with arguments of ps(1), where only the instance can make it; null where the host's
+    /// ps(1) over <see cref="ProcessIdsAsync"/> does.
+    /// </summary>
+    Task<ProcessTable?> ProcessTableAsync(string arguments, CancellationToken cancellationToken);
+
     /// <summary>The root file system as the init sees it now, mounts included.</summary>
     Task<IRootAccess> OpenRootAsync(CancellationToken cancellationToken);
 
@@ -202,14 +210,23 @@ public interface IAttachment : IAsyncDisposable
 }
 
 /// <summary>
-/// A root file system held by descriptor. Every path is resolved beneath <see cref="RootDescriptor"/> by the
-/// descriptor-based path library; none is ever turned into a path string of the host.
+/// A root file system for copying in and out. Every path is resolved below the root by the descriptor-based path library,
+/// here or, for a root of another kernel, there; none is ever turned into a path of the host.
 /// </summary>
 public interface IRootAccess : IAsyncDisposable
 {
-    /// <summary>An <c>O_PATH</c> descriptor of the root directory; owned by this object.</summary>
-    int RootDescriptor { get; }
+    /// <summary>The root directory, opened by path only; null for a root of another kernel.</summary>
+    SafeFd? Descriptor { get; }
 
-    /// <summary>Whether it may be written to.</summary>
-    bool ReadOnly { get; }
+    /// <summary>What is at the path; the last component itself, not what it links to.</summary>
+    Task<PathStat> StatAsync(string path, CancellationToken cancellationToken);
+
+    /// <summary>Writes what is at the path as a tar archive, named by its last component.</summary>
+    Task ReadAsync(string path, Stream destination, CancellationToken cancellationToken);
+
+    /// <summary>Writes the whole root as a tar archive, without what is mounted in it.</summary>
+    Task ReadTreeAsync(Stream destination, CancellationToken cancellationToken);
+
+    /// <summary>Unpacks an archive, plain or compressed, below a directory of the root.</summary>
+    Task WriteAsync(ArchivePutRequest request, Stream archive, CancellationToken cancellationToken);
 }

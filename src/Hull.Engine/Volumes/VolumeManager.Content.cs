@@ -3,6 +3,7 @@ using Hull.Engine.Files;
 using Hull.Engine.Workloads;
 using Hull.Linux;
 using Hull.Linux.Abi;
+using Hull.Linux.Archives;
 using Hull.Linux.Files;
 using Hull.Linux.Syscalls;
 
@@ -112,7 +113,7 @@ public sealed partial class VolumeManager
         FillNewAsync(request, async target =>
         {
             using var directory = RootDirectory.Open(target);
-            await ArchiveWriter.ExtractAsync(directory.Descriptor.Value, new ArchivePutRequest("/", CopyOwner: true), archive, cancellationToken).ConfigureAwait(false);
+            await ArchiveInput.ExtractAsync(directory.Descriptor.Value, new ArchivePutRequest("/", CopyOwner: true), archive, cancellationToken).ConfigureAwait(false);
         }, cancellationToken);
 
     /// <summary>Makes a volume and fills it; a failure leaves none.</summary>

@@ -1,6 +1,5 @@
 using Hull.Core;
 using Hull.Engine.Drivers;
-using Hull.Engine.Files;
 using Hull.Images;
 using Hull.Oci.Image;
 
@@ -10,7 +9,7 @@ namespace Hull.Engine.Workloads;
 internal sealed partial class WorkloadService
 {
     public Task<PathStat> StatPathAsync(string workload, string path, CancellationToken cancellationToken) =>
-        WithRootAsync(Get(workload), root => Task.FromResult(ArchiveReader.Stat(root.RootDescriptor, path)), cancellationToken);
+        WithRootAsync(Get(workload), root => root.StatAsync(path, cancellationToken), cancellationToken);
 
     public async Task ReadArchiveAsync(string workload, string path, Func<PathStat, CancellationToken, Task<Stream>> destination,
         CancellationToken cancellationToken)
@@ -18,9 +17,9 @@ internal sealed partial class WorkloadService
         var target = Get(workload);
         await WithRootAsync(target, async root =>
         {
-            var stat = ArchiveReader.Stat(root.RootDescriptor, path);
+            var stat = await root.StatAsync(path, cancellationToken).ConfigureAwait(false);
             var stream = await destination(stat, cancellationToken).ConfigureAwait(false);
-            await ArchiveReader.WriteAsync(root.RootDescriptor, path, stream, cancellationToken).ConfigureAwait(false);
+            await root.ReadAsync(path, stream, cancellationToken).ConfigureAwait(false);
             return true;
         }, cancellationToken).ConfigureAwait(false);
         Publish(target, "archive-path");
@@ -33,7 +32,7 @@ internal sealed partial class WorkloadService
             throw new HullException(ErrorKind.PermissionDenied, "container rootfs is marked read-only");
         await WithRootAsync(target, async root =>
         {
-            await ArchiveWriter.ExtractAsync(root.RootDescriptor, request, archive, cancellationToken).ConfigureAwait(false);
+            await root.WriteAsync(request, archive, cancellationToken).ConfigureAwait(false);
             return true;
         }, cancellationToken).ConfigureAwait(false);
         Publish(target, "extract-to-dir");
@@ -61,7 +60,7 @@ internal sealed partial class WorkloadService
         {
             await WithRootAsync(target, async root =>
             {
-                await ArchiveReader.WriteTreeAsync(root.RootDescriptor, destination, cancellationToken).ConfigureAwait(false);
+                await root.ReadTreeAsync(destination, cancellationToken).ConfigureAwait(false);
                 return true;
             }, cancellationToken).ConfigureAwait(false);
         }

@@ -165,7 +165,7 @@ internal sealed partial class WorkloadService
                 var path = await Volumes.MountAsync(mount.Name, record.Id, cancellationToken).ConfigureAwait(false);
                 try
                 {
-                    await Task.Run(() => Files.TreeCopy.Copy(root.RootDescriptor, mount.Target, Resolve(path, SubpathOf(record, mount))), cancellationToken)
+                    await Task.Run(() => Files.TreeCopy.Copy(root.Descriptor!.Value, mount.Target, Resolve(path, SubpathOf(record, mount))), cancellationToken)
                         .ConfigureAwait(false);
                 }
                 finally

@@ -123,8 +123,8 @@ internal sealed partial class WorkloadService
         var target = Get(workload);
         var instance = target.RequireRunning();
         DriverOf(target.Record.Isolation).Capabilities.Demand(Drivers.InstanceCapability.Top, "top");
-        var pids = await instance.ProcessIdsAsync(cancellationToken).ConfigureAwait(false);
-        var table = ProcessTables.Read(psArguments, pids);
+        var table = await instance.ProcessTableAsync(psArguments, cancellationToken).ConfigureAwait(false)
+            ?? ProcessTables.Read(psArguments, await instance.ProcessIdsAsync(cancellationToken).ConfigureAwait(false));
         Publish(target, "top");
         return table;
     }

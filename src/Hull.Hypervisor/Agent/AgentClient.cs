@@ -76,6 +76,19 @@ public sealed class AgentClient : IAsyncDisposable
     public async Task<StatisticsReply> StatisticsAsync(string id, CancellationToken cancellationToken = default) =>
         StatisticsReply.Read(await RequestAsync(AgentOperation.Statistics, new ProcessTarget(id, "").Write, null, cancellationToken).ConfigureAwait(false));
 
+    public async Task<IReadOnlyList<GuestProcess>> ProcessesAsync(string id, CancellationToken cancellationToken = default) =>
+        (await RequestAsync(AgentOperation.ListProcesses, new ProcessTarget(id, "").Write, null, cancellationToken).ConfigureAwait(false)).List(GuestProcess.Read);
+
+    public Task UpdateContainerAsync(UpdateContainerRequest request, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.UpdateContainer, request.Write, null, cancellationToken);
+
+    /// <summary>Begins a copy of files; its end is waited for as an exec's is.</summary>
+    public Task ArchiveAsync(ArchiveRequest request, CancellationToken cancellationToken = default)
+    {
+        ExpectExit(request.Target);
+        return RequestAsync(AgentOperation.Archive, request.Write, null, cancellationToken);
+    }
+
     /// <summary>For a template: mounts the writable disk ahead of its use, with nothing written to it.</summary>
     public Task PrepareDisksAsync(string writableDisk, CancellationToken cancellationToken = default) =>
         RequestAsync(AgentOperation.PrepareDisks, writer => writer.Text(writableDisk), null, cancellationToken);

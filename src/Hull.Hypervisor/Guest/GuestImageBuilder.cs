@@ -21,9 +21,10 @@ public sealed class GuestImageBuilder(string directory, string agent)
     [
         "virtio_pci", "virtio_console", "virtio_blk", "virtio_net", "virtio_rng", "virtio_balloon", "virtio_scsi",
         "crc32c_generic", "crc32c_intel", "libcrc32c", "erofs", "overlay", "af_packet",
+        "virtiofs",
     ];
 
-    private static readonly HashSet<string> OptionalModules = ["crc32c_intel", "crc32c_generic", "virtio_scsi", "virtio_balloon", "af_packet"];
+    private static readonly HashSet<string> OptionalModules = ["crc32c_intel", "crc32c_generic", "virtio_scsi", "virtio_balloon", "af_packet", "virtiofs"];
 
     /// <summary>Libraries the agent opens by name when it needs them.</summary>
     private static readonly string[] LateLibraries = ["libseccomp.so.2"];

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hull.Agent.Protocol;
+using Hull.Hypervisor.Sandboxes;
 using Hull.Linux.Files;
 using Hull.Oci.Runtime;
 
@@ -14,15 +15,33 @@ internal static class GuestSpec
     /// <summary>Bind mounts of single files travel into the guest; larger ones are not configuration.</summary>
     private const long MaximumInjectedBytes = 1 << 20;
 
+    /// <summary>Where the guest mounts files that it shares with the host.</summary>
+    public const string SharesDirectory = "/run/shares";
+
     /// <param name="Spec">For the guest.</param>
     /// <param name="Files">Contents of the files that were bind mounts of the host's.</param>
     public sealed record Translation(Spec Spec, IReadOnlyList<InjectedFile> Files);
 
-    public static Translation Translate(Spec spec, string id, bool hasNetwork)
+    /// <summary>The mounts whose files are shared, in the order in which <see cref="Translate"/> numbers them.</summary>
+    public static IReadOnlyList<HostShare> SharesOf(Spec spec, IReadOnlyList<string> shared) =>
+    [
+        .. (spec.Mounts ?? []).Where(mount => IsBind(mount) && shared.Contains(mount.Destination))
+            .Select(mount => new HostShare(mount.Source ?? "", mount.Options ?? ["rbind"])),
+    ];
+
+    /// <param name="shared">Destinations of the bind mounts whose files are shared.</param>
+    public static Translation Translate(Spec spec, string id, bool hasNetwork, IReadOnlyList<string> shared)
     {
         var files = new List<InjectedFile>();
         var mounts = new List<MountSpec>();
-        foreach (var mount in spec.Mounts ?? []) mounts.Add(TranslateMount(mount, id, files));
+        var share = 0;
+        foreach (var mount in spec.Mounts ?? [])
+        {
+            mounts.Add(!IsBind(mount) ? mount
+                : shared.Contains(mount.Destination) ? WithSource(mount, $"{SharesDirectory}/{share++}")
+                : Inject(mount, id, files));
+        }
+
         var linux = spec.Linux ?? new LinuxSpec();
         var namespaces = (linux.Namespaces ?? []).Where(entry => KeepNamespace(entry, hasNetwork))
             .Select(entry => new NamespaceSpec { Type = entry.Type }).ToList();
@@ -64,25 +83,25 @@ internal static class GuestSpec
         ? null
         : new ResourcesSpec { Memory = resources.Memory, Pids = resources.Pids };
 
-    private static MountSpec TranslateMount(MountSpec mount, string id, List<InjectedFile> files)
+    private static bool IsBind(MountSpec mount) =>
+        mount.Type is "bind" or "none" or null or "" || (mount.Options ?? []).Any(option => option is "bind" or "rbind");
+
+    private static MountSpec Inject(MountSpec mount, string id, List<InjectedFile> files)
     {
-        var isBind = mount.Type is "bind" or "none" or null or "" ||
-            (mount.Options ?? []).Any(option => option is "bind" or "rbind");
-        if (!isBind) return mount;
         var source = mount.Source ?? "";
         var info = new FileInfo(source);
-        if (!info.Exists)
+        if (!info.Exists || info.Length > MaximumInjectedBytes)
         {
             throw HullException.Unsupported(
-                $"cannot mount {source} at {mount.Destination} in a virtual machine: only files up to {MaximumInjectedBytes} bytes can be shared from the host");
+                $"cannot give {source} to a virtual machine by copy: it is no file, or has more than {MaximumInjectedBytes} bytes");
         }
 
-        if (info.Length > MaximumInjectedBytes)
-            throw HullException.Unsupported($"cannot mount {source} in a virtual machine: it has more than {MaximumInjectedBytes} bytes");
         var target = $"/run/containers/{id}/files/{files.Count}";
-        var readOnly = (mount.Options ?? []).Contains("ro");
-        files.Add(new InjectedFile(target, AtomicFile.Read(source, (int)MaximumInjectedBytes), (uint)info.UnixFileMode, readOnly));
-        // Propagation is between mounts of one kernel, and this source is no mount of the guest's.
-        return mount with { Source = target, Options = [.. (mount.Options ?? []).Where(option => !option.EndsWith("shared") && !option.EndsWith("slave"))] };
+        files.Add(new InjectedFile(target, AtomicFile.Read(source, (int)MaximumInjectedBytes), (uint)info.UnixFileMode, (mount.Options ?? []).Contains("ro")));
+        return WithSource(mount, target);
     }
+
+    /// <summary>Propagation is between mounts of one kernel, and this source is no mount of the guest's.</summary>
+    private static MountSpec WithSource(MountSpec mount, string source) =>
+        mount with { Source = source, Options = [.. (mount.Options ?? []).Where(option => !option.EndsWith("shared") && !option.EndsWith("slave"))] };
 }

@@ -146,6 +146,18 @@ internal static class MonitorProgram
                 var end = monitor.ExecAsync(message.Text(), message.Bytes(), message.Flag(), descriptors.ToArray()).GetAwaiter().GetResult();
                 connection.Send(new WireWriter().U8((byte)MonitorReply.Done));
                 return new WireWriter().U8((byte)MonitorReply.Exited).U32((uint)end.GetAwaiter().GetResult());
+            case MonitorRequest.Archive:
+                if (descriptors.Count != 3) throw HullException.Invalid("a copy of files needs three standard streams");
+                return new WireWriter().U8((byte)MonitorReply.Exited)
+                    .U32((uint)monitor.ArchiveAsync(message.Text(), message.Text(), descriptors.ToArray()).GetAwaiter().GetResult());
+            case MonitorRequest.Statistics:
+                return monitor.StatisticsAsync().GetAwaiter().GetResult().Write(new WireWriter().U8((byte)MonitorReply.Done));
+            case MonitorRequest.Processes:
+                return new WireWriter().U8((byte)MonitorReply.Done)
+                    .List(monitor.ProcessesAsync().GetAwaiter().GetResult(), static (writer, process) => process.Write(writer));
+            case MonitorRequest.Update:
+                monitor.UpdateAsync(message.I64(), message.I64()).GetAwaiter().GetResult();
+                break;
             case MonitorRequest.Status:
                 return new WireWriter().U8((byte)MonitorReply.Done).U32((uint)monitor.MachineProcessId);
             default:

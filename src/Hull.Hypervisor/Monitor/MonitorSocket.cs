@@ -15,6 +15,16 @@ internal enum MonitorRequest : byte
     Exec = 3,
     Status = 4,
     Resize = 5,
+
+    /// <summary>Answered by what the guest's kernel counts.</summary>
+    Statistics = 6,
+    Processes = 7,
+
+    /// <summary>New limits: memory in bytes and processes, -1 for those that stay.</summary>
+    Update = 8,
+
+    /// <summary>Copies files, with descriptors for input, output and errors. Answered by the exit code at the end.</summary>
+    Archive = 9,
 }
 
 internal enum MonitorReply : byte

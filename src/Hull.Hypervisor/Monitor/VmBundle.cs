@@ -11,6 +11,9 @@ public sealed record VmBundle
 {
     public const string FileName = "vm.json";
 
+    /// <summary>File of the bundle directory that says, as cgroup v2's memory.events does, whether the guest ran out of memory.</summary>
+    public const string MemoryEventsName = "memory.events";
+
     public required string HostName { get; init; }
 
     /// <summary>32 hexadecimal digits, machine-id(5).</summary>
@@ -33,6 +36,9 @@ public sealed record VmBundle
 
     /// <summary>The writable disk is a copy of the template's, never used by a machine before.</summary>
     public bool WritableIsPrepared { get; init; }
+
+    /// <summary>Destinations of the bind mounts of the spec whose files the guest shares with the host; others are given by copy.</summary>
+    public IReadOnlyList<string> SharedMounts { get; init; } = [];
 
     public IReadOnlyList<VmNic> Nics { get; init; } = [];
 

@@ -29,7 +29,11 @@ internal sealed class VmMonitor : IAsyncDisposable
     private readonly List<Task> _outputs = [];
     private readonly SafeFd? _terminal;
 
-    private VmMonitor(string id, SandboxMachine sandbox, SafeFd? terminal) => (Id, _sandbox, _terminal) = (id, sandbox, terminal);
+    /// <summary>A file for who supervises this process, in the form of the kernel's own memory.events.</summary>
+    private readonly string _memoryEvents;
+
+    private VmMonitor(string id, SandboxMachine sandbox, SafeFd? terminal, string bundle) =>
+        (Id, _sandbox, _terminal, _memoryEvents) = (id, sandbox, terminal, Path.Combine(bundle, VmBundle.MemoryEventsName));
 
     public string Id { get; }
 
@@ -48,10 +52,12 @@ internal sealed class VmMonitor : IAsyncDisposable
         var jail = new QemuJail(Path.Combine(bundleDirectory, "vmm"), cgroupsPath + "/vmm", QemuJail.UserFor(id),
             [bundle.Guest.Kernel, bundle.Guest.Initrd]);
         var options = new SandboxOptions(RandomId.Short(id), layers, bundle.WritableDisk, OpenTap(bundle),
-            Path.Combine(bundleDirectory, "console.log"), Path.Combine(bundleDirectory, "qemu.log"), jail);
+            Path.Combine(bundleDirectory, "console.log"), Path.Combine(bundleDirectory, "qemu.log"), jail,
+            bundle.SharedMounts.Count == 0 ? null
+                : ShareDaemon.Start(Path.Combine(bundleDirectory, "files"), cgroupsPath + "/files", GuestSpec.SharesOf(spec, bundle.SharedMounts)));
         var sandbox = await StartAsync(bundle, options).ConfigureAwait(false);
         var terminal = spec.Process?.Terminal == true ? SafeFd.Borrow(0) : null;
-        var monitor = new VmMonitor(id, sandbox, terminal);
+        var monitor = new VmMonitor(id, sandbox, terminal, bundleDirectory);
         try
         {
             await sandbox.Agent.ReleaseAsync(ReleaseFor(bundle)).ConfigureAwait(false);
@@ -80,6 +86,7 @@ internal sealed class VmMonitor : IAsyncDisposable
         try
         {
             var exit = await Agent.WaitForExitAsync(new ProcessTarget(Id, "")).ConfigureAwait(false);
+            if (exit.OutOfMemory) AtomicFile.Write(_memoryEvents, "oom_kill 1\n"u8, durable: false);
             await Task.WhenAll(_outputs).WaitAsync(DrainTime).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             return (int)exit.ExitCode;
         }
@@ -98,6 +105,36 @@ internal sealed class VmMonitor : IAsyncDisposable
         await Agent.ExecAsync(new ExecRequest(Id, execId, process, "", streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
         feed();
         return EndOfAsync(execId, outputs, descriptors);
+    }
+
+    /// <summary>Copies files in or out; answers the exit code of the process that did it, after its output.</summary>
+    public async Task<int> ArchiveAsync(string verb, string path, IReadOnlyList<SafeFd> descriptors)
+    {
+        var id = "archive-" + RandomId.New()[..16];
+        var (streams, outputs) = OpenStreams(terminal: false, descriptors, out var feed);
+        try
+        {
+            await Agent.ArchiveAsync(new ArchiveRequest(new ProcessTarget(Id, id), verb, path, streams)).ConfigureAwait(false);
+            feed();
+            var exit = await Agent.WaitForExitAsync(new ProcessTarget(Id, id)).ConfigureAwait(false);
+            await Task.WhenAll(outputs).ConfigureAwait(false);
+            return (int)exit.ExitCode;
+        }
+        finally
+        {
+            foreach (var descriptor in descriptors) descriptor.Dispose();
+        }
+    }
+
+    public Task<StatisticsReply> StatisticsAsync() => Agent.StatisticsAsync(Id);
+
+    public Task<IReadOnlyList<GuestProcess>> ProcessesAsync() => Agent.ProcessesAsync(Id);
+
+    /// <summary>Applies limits that are not -1. Memory that the machine does not have is plugged in, and stays.</summary>
+    public async Task UpdateAsync(long memoryBytes, long processes)
+    {
+        if (memoryBytes > _sandbox.Machine.Config.MemoryBytes) await _sandbox.Machine.SetMemoryAsync(memoryBytes).ConfigureAwait(false);
+        await Agent.UpdateContainerAsync(new UpdateContainerRequest(Id, memoryBytes, processes)).ConfigureAwait(false);
     }
 
     public async ValueTask DisposeAsync() => await _sandbox.DisposeAsync().ConfigureAwait(false);
@@ -123,14 +160,15 @@ internal sealed class VmMonitor : IAsyncDisposable
 
     private async Task CreateContainerAsync(VmBundle bundle, Spec spec, LayerDisk? layers)
     {
-        var translation = GuestSpec.Translate(spec, Id, bundle.Nics.Count > 0);
+        var translation = GuestSpec.Translate(spec, Id, bundle.Nics.Count > 0, bundle.SharedMounts);
         var root = new RootLayout(SandboxShape.LayersDisk, layers?.Extents ?? [],
             bundle.WritableDisk is null ? "" : SandboxShape.WritableDisk, bundle.WritableIsPrepared);
         SafeFd[] own = [SafeFd.Borrow(0), SafeFd.Borrow(1), SafeFd.Borrow(2)];
         var (streams, outputs) = OpenStreams(_terminal is not null, own, out var feed);
         _outputs.AddRange(outputs);
         var (columns, rows) = _terminal is null ? (0, 0) : Linux.Terminals.TerminalSession.GetSize(_terminal);
-        await Agent.CreateContainerAsync(new CreateContainerRequest(Id, GuestSpec.Serialize(translation.Spec), root, [],
+        await Agent.CreateContainerAsync(new CreateContainerRequest(Id, GuestSpec.Serialize(translation.Spec), root,
+            bundle.SharedMounts.Count == 0 ? [] : [new VolumeMount(ShareDaemon.Tag, "virtiofs", GuestSpec.SharesDirectory, ReadOnly: false)],
             translation.Files, streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
         feed();
     }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Hull.Hypervisor.Qmp;
+using Hull.Linux;
 
 namespace Hull.Hypervisor.Qemu;
 
@@ -9,6 +10,7 @@ public sealed partial class QemuMachine
 
     private readonly Dictionary<string, int> _generations = [];
     private readonly Dictionary<string, string> _slots = [];
+    private bool _sharesFiles;
 
     public Task ExchangeDiskAsync(string diskId, DiskBackend backend, CancellationToken cancellationToken = default) =>
         ExclusiveAsync(async () =>
@@ -47,6 +49,20 @@ public sealed partial class QemuMachine
             await Qmp.ExecuteAsync(QmpCommands.GetFd(QemuDevices.PassedName(nic.Id)), passed.Tap, cancellationToken: cancellationToken).ConfigureAwait(false);
         await RunAsync(QmpCommands.NetdevAdd(QemuDevices.Netdev(nic)), cancellationToken).ConfigureAwait(false);
         await PlugAsync(nic.Id, QemuDevices.Nic(nic, slot), QmpCommands.NetdevDelete("net-" + nic.Id), cancellationToken).ConfigureAwait(false);
+    }, cancellationToken);
+
+    /// <summary>
+    /// Plugs in files that a virtio-fs daemon serves on a connected socket. From then on the state of the machine cannot be
+    /// saved. Its memory must be in a shared file.
+    /// </summary>
+    public Task AttachSharesAsync(string tag, SafeFd socket, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        var slot = TakeSlot(tag, null);
+        await Qmp.ExecuteAsync(QmpCommands.GetFd("socket-" + tag), socket, cancellationToken: cancellationToken).ConfigureAwait(false);
+        await RunAsync(QmpCommands.ChardevAddSocket("chardev-" + tag, "socket-" + tag), cancellationToken).ConfigureAwait(false);
+        await RunAsync(QmpCommands.DeviceAdd(new QemuProperties().Add("driver", "vhost-user-fs-pci").Add("id", tag)
+            .Add("chardev", "chardev-" + tag).Add("tag", tag).Add("bus", slot)), cancellationToken).ConfigureAwait(false);
+        _sharesFiles = true;
     }, cancellationToken);
 
     /// <summary>Unplugs a device that was attached, or a disk or NIC of the start whose guest gives it up.</summary>
@@ -93,6 +109,7 @@ public sealed partial class QemuMachine
             _capabilities.Demand(HypervisorFeature.HotplugMemory);
             if (bytes > Config.MaximumMemoryBytes)
                 throw HullException.Invalid($"machine {Config.Id} can have at most {Config.MaximumMemoryBytes} bytes of memory, not {bytes}");
+            if (_sharesFiles) throw HullException.Unsupported($"machine {Config.Id} shares files of the host, so memory cannot be added to it while it runs");
             const long granularity = 128L << 20; // a memory block of x86-64 Linux
             module = (bytes - start - plugged + granularity - 1) / granularity * granularity;
             await PlugModuleAsync(plugged, module, cancellationToken).ConfigureAwait(false);

@@ -81,7 +81,7 @@ public sealed partial class QemuMachine
 
     private async Task PrepareMigrationAsync(CancellationToken cancellationToken)
     {
-        if (Config.SharedDirectories.Count > 0)
+        if (_sharesFiles || Config.SharedDirectories.Count > 0)
             throw HullException.Unsupported($"machine {Config.Id} shares a host directory, so its state cannot be saved");
         if (Config.Memory is FileMemory)
         {

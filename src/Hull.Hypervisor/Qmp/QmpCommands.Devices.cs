@@ -13,6 +13,12 @@ public static partial class QmpCommands
 
     public static QmpCommand<QmpVoid> NetdevDelete(string id) => Plain("netdev_del", new QemuProperties().Add("id", id));
 
+    /// <summary>A character device on a connected socket that was sent by <see cref="GetFd"/>.</summary>
+    public static QmpCommand<QmpVoid> ChardevAddSocket(string id, string descriptorName) =>
+        Plain("chardev-add", new QemuProperties().Add("id", id).Add("backend", new QemuProperties().Add("type", "socket")
+            .Add("data", new QemuProperties().Add("server", false).Add("addr", new QemuProperties().Add("type", "fd")
+                .Add("data", new QemuProperties().Add("str", descriptorName))))));
+
     public static QmpCommand<QmpVoid> ObjectAdd(QemuProperties definition) => Plain("object-add", definition);
 
     public static QmpCommand<QmpVoid> ObjectDelete(string id) => Plain("object-del", new QemuProperties().Add("id", id));

@@ -17,19 +17,20 @@ namespace Hull.Hypervisor.Sandboxes;
 /// <param name="ConsolePath">File that takes what the guest kernel says; null discards it.</param>
 /// <param name="LogPath">File that takes what the monitor says.</param>
 /// <param name="Jail">What the monitor is confined to.</param>
+/// <param name="Shares">Files of the host for the guest; they belong to the machine from now on.</param>
 public sealed record SandboxOptions(string Id, LayerDisk? Layers = null, string? WritableDisk = null, SafeFd? Tap = null,
-    string? ConsolePath = null, string? LogPath = null, QemuJail? Jail = null);
+    string? ConsolePath = null, string? LogPath = null, QemuJail? Jail = null, ShareDaemon? Shares = null);
 
 /// <summary>A machine whose init is the guest agent, and the connection to that agent.</summary>
 public sealed class SandboxMachine : IAsyncDisposable
 {
-    private readonly string? _consolePath;
+    private readonly SandboxOptions _options;
 
-    private SandboxMachine(QemuMachine machine, AgentClient agent, string? consolePath)
+    private SandboxMachine(QemuMachine machine, AgentClient agent, SandboxOptions options)
     {
         Machine = machine;
         Agent = agent;
-        _consolePath = consolePath;
+        _options = options;
     }
 
     public QemuMachine Machine { get; }
@@ -58,11 +59,14 @@ public sealed class SandboxMachine : IAsyncDisposable
     public static async Task<SandboxMachine> CloneAsync(QemuHypervisor hypervisor, Template template, SandboxOptions options,
         CancellationToken cancellationToken = default)
     {
-        var (sandbox, state) = await LaunchAsync(hypervisor, template.Guest, template.Shape, options, template.Memory,
+        // Memory that another process is to work on as well cannot be a private mapping of the template's.
+        using var own = options.Shares is null ? null : template.Memory.Copy();
+        var (sandbox, state) = await LaunchAsync(hypervisor, template.Guest, template.Shape, options, own ?? template.Memory,
             template.StatePath, cancellationToken).ConfigureAwait(false);
         try
         {
             await sandbox.Machine.LoadStateAsync(state, cancellationToken).ConfigureAwait(false);
+            if (options.Shares is { } shares) await sandbox.Machine.AttachSharesAsync(ShareDaemon.Tag, shares.Socket, cancellationToken).ConfigureAwait(false);
             await sandbox.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             return sandbox;
         }
@@ -83,6 +87,7 @@ public sealed class SandboxMachine : IAsyncDisposable
     {
         await Agent.DisposeAsync().ConfigureAwait(false);
         await Machine.DisposeAsync().ConfigureAwait(false);
+        _options.Shares?.Dispose();
     }
 
     /// <summary>Starts a monitor; with a saved state, that is open in it under the number answered.</summary>
@@ -97,7 +102,7 @@ public sealed class SandboxMachine : IAsyncDisposable
         var incoming = statePath is not null;
         var parts = new SandboxParts(
             memory is null ? new AnonymousMemory()
-                : new FileMemory($"/proc/self/fd/{descriptors.Add(memory.Descriptor.Duplicate())}", Shared: !incoming),
+                : new FileMemory($"/proc/self/fd/{descriptors.Add(memory.Descriptor.Duplicate())}", Shared: !incoming || options.Shares is not null),
             options.ConsolePath is null ? new NullChannel() : new FileChannel(
                 descriptors.OpenFile(options.ConsolePath, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND)),
             controlNumber, dataNumber,
@@ -111,7 +116,7 @@ public sealed class SandboxMachine : IAsyncDisposable
         {
             var machine = await hypervisor.LaunchQemuAsync(config, new LaunchOptions(descriptors, options.LogPath, Jail: options.Jail),
                 cancellationToken).ConfigureAwait(false);
-            return (new SandboxMachine(machine, new AgentClient(control, data), options.ConsolePath), state);
+            return (new SandboxMachine(machine, new AgentClient(control, data), options), state);
         }
         catch
         {
@@ -130,7 +135,7 @@ public sealed class SandboxMachine : IAsyncDisposable
         catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
         {
             var exit = await Machine.Exited.WaitAsync(TimeSpan.FromSeconds(10), cancellationToken).ConfigureAwait(false);
-            var said = _consolePath is not null && File.Exists(_consolePath) ? File.ReadAllText(_consolePath).Trim() : "";
+            var said = _options.ConsolePath is { } path && File.Exists(path) ? File.ReadAllText(path).Trim() : "";
             throw new HullException(ErrorKind.Internal, $"machine {Machine.Config.Id} ended during its boot " +
                 $"({exit.Reason ?? $"exit code {exit.ExitCode}"}): {said[(said.LastIndexOf('\n') + 1)..].Trim()}", cause);
         }

@@ -21,8 +21,11 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
     /// <summary>Slots into which volumes and further NICs are plugged.</summary>
     public const int HotplugSlots = 6;
 
+    /// <summary>Memory a running machine can be given in addition.</summary>
+    private const long PluggableBytes = 64L << 30;
+
     /// <summary>Counts up when the layout below changes, so that older templates are not used.</summary>
-    public const int LayoutVersion = 4;
+    public const int LayoutVersion = 5;
 
     public static SandboxShape Default { get; } = new(256L << 20, 1);
 
@@ -42,6 +45,7 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
         Processors = Processors,
         MaximumProcessors = Processors,
         MemoryBytes = MemoryBytes,
+        MaximumMemoryBytes = MemoryBytes + PluggableBytes,
         Memory = parts.Memory,
         Boot = new KernelBoot(guest.Kernel, guest.Initrd, CommandLine(accelerator)),
         Serial = parts.Serial,
@@ -62,7 +66,9 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
 
     private static string CommandLine(string accelerator)
     {
-        var line = "console=ttyS0 quiet reboot=t panic=-1 memhp_default_state=online rcupdate.rcu_expedited=1 random.trust_cpu=on";
+        var line = "console=ttyS0 quiet reboot=t panic=-1 memhp_default_state=online rcupdate.rcu_expedited=1 random.trust_cpu=on" +
+            // Memory may be plugged in above 4 GiB, for which the kernel would set 64 MiB of bounce buffers aside; virtio needs none.
+            " swiotlb=noforce";
         if (accelerator != "tcg") return line;
         // Emulated processors speculate nothing, so the defences against it only cost. The clock rate is that of the
         // host's counter, which saves the guest measuring it against a timer that emulation makes jump.

@@ -11,6 +11,8 @@ namespace Hull.Hypervisor.Templates;
 /// </summary>
 public sealed class MemoryFile : IDisposable
 {
+    private const int SEEK_END = 2;
+
     private MemoryFile(SafeFd descriptor, long bytes)
     {
         Descriptor = descriptor;
@@ -70,6 +72,23 @@ public sealed class MemoryFile : IDisposable
         catch
         {
             memory.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A new memory file with the same contents, which can be written.</summary>
+    public MemoryFile Copy()
+    {
+        var bytes = Check.Result(FileCalls.Seek(Descriptor.Value, 0, SEEK_END), $"size a template's memory");
+        var copy = Create("hull-memory", bytes);
+        try
+        {
+            SparseFile.Copy(Descriptor, copy.Descriptor, bytes);
+            return copy;
+        }
+        catch
+        {
+            copy.Dispose();
             throw;
         }
     }

@@ -12,6 +12,9 @@ public sealed class EngineHost : IAsyncDisposable
     private readonly TemporaryDirectory _directory = new("hull-eng");
     private readonly Func<EngineOptions, EngineParts> _compose;
 
+    private Images.IImageService? _images;
+    private string _image = "";
+
     private EngineHost(Func<EngineOptions, EngineParts> compose, Func<EngineOptions, EngineOptions>? adjust)
     {
         _compose = compose;
@@ -43,6 +46,7 @@ public sealed class EngineHost : IAsyncDisposable
         Require.Root();
         var host = new EngineHost(compose, adjust);
         await host.OpenAsync();
+        await host.ImportRootAsync();
         return host;
     }
 
@@ -55,7 +59,8 @@ public sealed class EngineHost : IAsyncDisposable
 
     public WorkloadConfig Config(params string[] command) => new()
     {
-        RootDirectory = RootPath,
+        RootDirectory = _image.Length > 0 ? null : RootPath,
+        Image = _image,
         Networking = new NetworkingConfig { Mode = "none" },
         Process = new ProcessConfig { Command = command, Entrypoint = [] },
     };
@@ -154,9 +159,20 @@ public sealed class EngineHost : IAsyncDisposable
         _directory.Dispose();
     }
 
+    /// <summary>An engine that has images runs the root as one: not every isolation can take a directory of the host for a root.</summary>
+    private async Task ImportRootAsync()
+    {
+        if (_images is not { } images) return;
+        var archive = _directory["root.tar"];
+        Command.Run("tar", "-C", RootPath, "-cf", archive, ".").Ok();
+        await using var content = File.OpenRead(archive);
+        _image = (await images.ImportAsync(content, null)).Id.ToString();
+    }
+
     private async Task OpenAsync()
     {
         var parts = _compose(Options);
+        _images = parts.Images;
         Engine = await HullEngine.OpenAsync(Options, parts with { Log = line => { lock (Log) Log.Add(line); } });
     }
 }

@@ -498,7 +498,8 @@ public abstract class InstanceContract : IAsyncLifetime
         var created = await Host.CreateAsync("true");
         var pid = (await Host.InspectAsync(running)).State.ProcessId;
         await Host.Engine.DisposeAsync();
-        await Task.Delay(1500);
+        // Without an engine it still ends, and is recorded.
+        await EngineHost.EventuallyAsync(() => Task.FromResult(File.Exists(Path.Combine(Host.Options.DataRoot, "workloads", ending, "exit.json"))), "the record of its end");
         await Host.ReplaceEngineAsync();
 
         var found = await Host.InspectAsync(running);

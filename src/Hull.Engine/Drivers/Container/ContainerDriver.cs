@@ -120,7 +120,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
         Task.Run<IRootAccess>(() =>
         {
             var mount = OpenRoot(spec.Root);
-            return new HeldRoot(mount.Descriptor.Duplicate(), spec.Root.ReadOnly, mount);
+            return new HeldRoot(mount.Descriptor.Duplicate(), mount);
         }, cancellationToken);
 
     public ValueTask DisposeAsync()

@@ -1,5 +1,6 @@
 using Hull.Core;
 using Hull.Engine.Drivers.Shims;
+using Hull.Engine.Workloads;
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Cgroups;
@@ -131,6 +132,9 @@ internal partial class ContainerInstance : IInstance
     public virtual Task<IReadOnlyList<int>> ProcessIdsAsync(CancellationToken cancellationToken) =>
         Task.FromResult(Cgroup.Processes());
 
+    public virtual Task<ProcessTable?> ProcessTableAsync(string arguments, CancellationToken cancellationToken) =>
+        Task.FromResult<ProcessTable?>(null);
+
     public virtual Task<IRootAccess> OpenRootAsync(CancellationToken cancellationToken)
     {
         if (_status != InstanceStatus.Running) throw HullException.Conflict($"{Id} does not run");
@@ -144,7 +148,7 @@ internal partial class ContainerInstance : IInstance
             throw HullException.Conflict($"{Id} has just ended");
         }
 
-        return Task.FromResult<IRootAccess>(new HeldRoot(root, Spec.Root.ReadOnly));
+        return Task.FromResult<IRootAccess>(new HeldRoot(root));
     }
 
     public async Task DeleteAsync(CancellationToken cancellationToken)
@@ -226,20 +230,5 @@ internal partial class ContainerInstance : IInstance
         {
             // Disposed with the instance: init collects it.
         }
-    }
-}
-
-/// <summary>A root held by descriptor.</summary>
-internal sealed class HeldRoot(SafeFd root, bool readOnly, IDisposable? owner = null) : IRootAccess
-{
-    public int RootDescriptor => root.Value;
-
-    public bool ReadOnly => readOnly;
-
-    public ValueTask DisposeAsync()
-    {
-        root.Dispose();
-        owner?.Dispose();
-        return ValueTask.CompletedTask;
     }
 }

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using Hull.Core;
 using Hull.Engine.Drivers.Container;
@@ -26,8 +28,6 @@ namespace Hull.Engine.Drivers.Vm;
 /// </remarks>
 public sealed class VmDriver : IInstanceDriver, IShimOwner
 {
-    internal const string RootReason = "the files of a virtual machine are on its own disk: use exec with tar to copy them";
-
     private readonly EngineOptions _options;
     private readonly ShimLauncher _launcher;
     private readonly VmPlatform _platform;
@@ -75,7 +75,11 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         return [];
     }
 
-    public async Task<IInstance> CreateAsync(InstanceSpec spec, CancellationToken cancellationToken)
+    public async Task<IInstance> CreateAsync(InstanceSpec spec, CancellationToken cancellationToken) =>
+        await CreateAsync(spec, spec.StateDirectory, cancellationToken).ConfigureAwait(false);
+
+    /// <param name="disks">Directory with the disk for what is written.</param>
+    private async Task<VmInstance> CreateAsync(InstanceSpec spec, string disks, CancellationToken cancellationToken)
     {
         Validate(spec);
         var (guest, template) = await _platform.PrepareAsync(ShapeOf(spec), cancellationToken).ConfigureAwait(false);
@@ -85,7 +89,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         VmInstance? instance = null;
         try
         {
-            WriteBundle(spec, guest, template);
+            WriteBundle(spec, guest, template, disks);
             instance = new VmInstance(this, spec, ShimRemains.CgroupOf(spec), shim);
             instance.Connect(socket);
             await instance.CreateAsync(MessageFor(spec), null, cancellationToken).ConfigureAwait(false);
@@ -117,8 +121,41 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, id));
     }, cancellationToken);
 
-    public Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken) =>
-        throw HullException.Unsupported(RootReason);
+    /// <summary>Makes a machine of the workload's disk in which nothing of its own is started, and ends it with the answer.</summary>
+    public async Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken)
+    {
+        var id = Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(spec.Id + " root")));
+        var directory = Path.Combine(_options.ExecRoot, "r", id[..32]);
+        var linux = spec.Spec.Linux ?? new LinuxSpec();
+        Directory.CreateDirectory(directory);
+        // A program that is there and cannot run: the machine is used before it would start.
+        AtomicFile.Write(Path.Combine(directory, "nothing"), "#!/nothing\n"u8, 0x1ED, durable: false);
+        var machine = await CreateAsync(spec with
+        {
+            Id = id,
+            RuntimeDirectory = directory,
+            StateDirectory = directory,
+            User = "",
+            AdditionalGroups = [],
+            Stdio = new StdioSpec(),
+            Log = new LogSpec { Driver = "none" },
+            Network = new InstanceNetworking(),
+            Spec = spec.Spec with
+            {
+                Process = new ProcessSpec { Args = ["/dev/nothing"], Cwd = "/", User = new UserSpec() },
+                // What is mounted over the root only where the workload runs is not its own.
+                Mounts =
+                [
+                    .. (spec.Spec.Mounts ?? []).Where(mount => mount.Type is not "bind"),
+                    new MountSpec { Destination = "/dev/nothing", Type = "bind", Source = Path.Combine(directory, "nothing"), Options = ["bind", "ro"] },
+                ],
+                Linux = linux with { CgroupsPath = $"{_options.CgroupParent}/{id}" },
+            },
+        }, spec.StateDirectory, cancellationToken).ConfigureAwait(false);
+        return new VmRoot(ControlOf(machine.Spec), new MachineForFiles(machine));
+    }
+
+    internal VmControl ControlOf(InstanceSpec spec) => new(Path.Combine(RuntimeRoot, spec.Id));
 
     public async ValueTask DisposeAsync()
     {
@@ -145,10 +182,10 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         return Accounts.Resolve(view, user, spec.AdditionalGroups);
     }
 
-    private void WriteBundle(InstanceSpec spec, GuestSource guest, TemplateSource template)
+    private void WriteBundle(InstanceSpec spec, GuestSource guest, TemplateSource template, string disks)
     {
         var shape = ShapeOf(spec);
-        var writable = Path.Combine(spec.StateDirectory, "writable.img");
+        var writable = Path.Combine(disks, "writable.img");
         // A disk that a machine has used is no longer the one the template has mounted, even if that machine never came to run.
         var isPrepared = DiskBytesOf(spec) == Hull.Hypervisor.Disks.WritableDisk.DefaultBytes && !File.Exists(writable);
         _platform.Disks.Create(writable, DiskBytesOf(spec), isPrepared ? template.WritablePath : null);
@@ -177,12 +214,23 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             Layers = spec.Root.LayerFiles,
             WritableDisk = writable,
             WritableIsPrepared = isPrepared,
+            SharedMounts = SharedMounts(spec),
             Nics = [.. spec.Network.Endpoints.Select(ToNic)],
             Routes = [.. spec.Network.Endpoints.SelectMany(ToRoutes)],
         };
         AtomicFile.Write(Path.Combine(spec.RuntimeDirectory, VmBundle.FileName),
             JsonSerializer.SerializeToUtf8Bytes(bundle, VmBundleJson.Default.VmBundle), durable: false);
     }
+
+    /// <summary>
+    /// Binds and volumes are shared with the host; the files that the engine itself makes for a workload are given by copy, so
+    /// that a machine without others can be duplicated.
+    /// </summary>
+    private static List<string> SharedMounts(InstanceSpec spec) =>
+    [
+        .. (spec.Spec.Mounts ?? []).Where(mount => mount.Type == "bind" && mount.Source is { } source &&
+            Path.GetDirectoryName(source) != spec.StateDirectory && Path.GetDirectoryName(source) != spec.RuntimeDirectory).Select(mount => mount.Destination ?? ""),
+    ];
 
     private static VmNic ToNic(Endpoint endpoint)
     {
@@ -200,7 +248,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         if (endpoint.IPv6Gateway is { } six) yield return new VmRoute(endpoint.InterfaceName, "::/0", six.ToString());
     }
 
-    private static SandboxShape ShapeOf(InstanceSpec spec)
+    internal static SandboxShape ShapeOf(InstanceSpec spec)
     {
         var memory = NumberOption(spec, "vm.memory") is { } mebibytes ? mebibytes << 20
             : spec.Resources.Memory is > 0 and var limit ? limit : (long?)null;
@@ -236,6 +284,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         InputOnce = spec.Stdio.InputOnce,
         Columns = spec.Stdio.Columns,
         Rows = spec.Stdio.Rows,
+        OomFile = Path.Combine(spec.RuntimeDirectory, VmBundle.MemoryEventsName),
         Log = InstanceFiles.ToMessage(spec.Log),
     };
 
@@ -245,19 +294,26 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         foreach (var capability in Enum.GetValues<InstanceCapability>()) all[capability] = CapabilityStatus.Yes;
         foreach (var (capability, reason) in (ReadOnlySpan<(InstanceCapability, string)>)
         [
-            (InstanceCapability.LiveRootAccess, RootReason),
             (InstanceCapability.SharedNetwork, "the network of a virtual machine is inside it"),
             (InstanceCapability.SharedNamespaces, "a virtual machine shares no namespaces with others"),
             (InstanceCapability.HostNetwork, "a virtual machine cannot use the network of the host itself"),
             (InstanceCapability.NetworkHotPlug, "networks of a virtual machine are attached when it is started"),
-            (InstanceCapability.BindMounts, "only files of up to 1 MiB can be given to a virtual machine, by copy"),
             (InstanceCapability.Devices, "devices of the host are not passed through"),
             (InstanceCapability.UserNamespaces, "a virtual machine has its own users"),
             (InstanceCapability.Snapshot, "not offered for instances yet"),
             (InstanceCapability.Fork, "not offered for instances yet"),
-            (InstanceCapability.HotAdd, "the shape of a virtual machine is set at its creation"),
+            (InstanceCapability.HotAdd, "memory can be added to a running machine, processors cannot"),
             (InstanceCapability.Console, "a virtual machine that runs an image has no screen; use its terminal"),
         ]) all[capability] = CapabilityStatus.No(reason);
         return all;
+    }
+
+    private sealed class MachineForFiles(VmInstance machine) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync()
+        {
+            await machine.DeleteAsync(CancellationToken.None).ConfigureAwait(false);
+            await machine.DisposeAsync().ConfigureAwait(false);
+        }
     }
 }

@@ -1,8 +1,10 @@
+using System.Globalization;
 using Hull.Core;
 using Hull.Engine.Drivers.Container;
 using Hull.Engine.Drivers.Shims;
+using Hull.Engine.Workloads;
+using Hull.Hypervisor.Monitor;
 using Hull.Linux.Cgroups;
-using Hull.Linux.Files;
 using Hull.Linux.Netlink;
 using Hull.Linux.Processes;
 using Hull.Oci.Runtime;
@@ -18,6 +20,8 @@ internal sealed class VmInstance(VmDriver driver, InstanceSpec spec, ICgroup cgr
 {
     private const int KillSignal = 9;
 
+    private VmControl Control => driver.ControlOf(Spec);
+
     public override Task SignalAsync(int signal, bool everyProcess, CancellationToken cancellationToken)
     {
         // The cgroup holds the monitor and QEMU: only the signal that ends the machine is for them.
@@ -30,19 +34,57 @@ internal sealed class VmInstance(VmDriver driver, InstanceSpec spec, ICgroup cgr
         Task.FromResult<IReadOnlyList<int>>([ProcessId]);
 
     public override Task<IRootAccess> OpenRootAsync(CancellationToken cancellationToken) =>
-        throw HullException.Unsupported(VmDriver.RootReason);
+        Task.FromResult<IRootAccess>(new VmRoot(Control));
 
-    public override Task UpdateAsync(ResourceLimits limits, CancellationToken cancellationToken)
+    public override async Task<ProcessTable?> ProcessTableAsync(string arguments, CancellationToken cancellationToken)
     {
-        if (limits.Memory is not null || limits.MemorySwap is not null)
-            throw HullException.Unsupported("the memory of a running virtual machine cannot be changed: set it at its creation");
-        return base.UpdateAsync(limits, cancellationToken);
+        if (arguments.Trim() is not ("" or "-ef" or "ef"))
+            throw HullException.Unsupported($"ps arguments '{arguments}': the processes of a virtual machine are listed as by -ef only");
+        var processes = await Control.ProcessesAsync().ConfigureAwait(false);
+        return new ProcessTable(["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"],
+        [
+            .. processes.Select(process => (IReadOnlyList<string>)
+            [
+                Text(process.User), Text(process.Pid), Text(process.Parent), "0",
+                DateTimeOffset.FromUnixTimeSeconds(process.StartedAt).ToLocalTime().ToString("HH:mm", CultureInfo.InvariantCulture), process.Terminal,
+                TimeSpan.FromSeconds(process.CpuSeconds).ToString("hh\\:mm\\:ss", CultureInfo.InvariantCulture), process.Command,
+            ]),
+        ]);
+
+        static string Text(uint number) => number.ToString(CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Processor time and devices are limited outside the machine, memory and processes inside.</summary>
+    public override async Task UpdateAsync(ResourceLimits limits, CancellationToken cancellationToken)
+    {
+        var outside = limits with { Memory = null, MemorySwap = null, MemoryReservation = null, KernelMemory = null, PidsLimit = null };
+        await base.UpdateAsync(outside, cancellationToken).ConfigureAwait(false);
+        if (limits.Memory is null && limits.PidsLimit is null) return;
+        await Control.UpdateAsync(Limit(limits.Memory), Limit(limits.PidsLimit)).ConfigureAwait(false);
+
+        static long Limit(long? value) => value is null ? -1 : Math.Max(0, value.Value);
+    }
+
+    /// <summary>
+    /// Memory and processes as the guest's kernel counts them; processor time and input and output as the host's does,
+    /// because that is what the machine costs, its emulation included.
+    /// </summary>
     public override async Task<InstanceStats> StatsAsync(CancellationToken cancellationToken)
     {
         var stats = await base.StatsAsync(cancellationToken).ConfigureAwait(false);
-        return stats with { Interfaces = ReadTaps() };
+        var inside = await Control.StatisticsAsync().ConfigureAwait(false);
+        return stats with
+        {
+            Interfaces = ReadTaps(),
+            Memory = new MemoryStats
+            {
+                Usage = (ulong)inside.MemoryBytes,
+                Limit = inside.MemoryLimitBytes > 0 ? (ulong)inside.MemoryLimitBytes : (ulong)VmDriver.ShapeOf(Spec).MemoryBytes,
+                Details = inside.MemoryDetails.ToDictionary(detail => detail.Key, detail => (ulong)detail.Value),
+                Unified = true,
+            },
+            Pids = new PidsStats((ulong)inside.Processes, (ulong)Math.Max(0, Spec.Resources.PidsLimit ?? 0)),
+        };
     }
 
     /// <summary>Users are looked up in the layers: the writable disk is the guest's own and never mounted on the host.</summary>

@@ -1,31 +1,31 @@
 using System.Formats.Tar;
 using Hull.Core;
-using Hull.Engine.Workloads;
-using Hull.Images.Archive;
-using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Syscalls;
-using TarEntry = System.Formats.Tar.TarEntry;
-using TarReader = System.Formats.Tar.TarReader;
 
-namespace Hull.Engine.Files;
+namespace Hull.Linux.Archives;
+
+/// <param name="Path">Directory below which the archive is unpacked.</param>
+/// <param name="NoOverwriteDirNonDir">Refuse to replace a directory by a file or the other way round.</param>
+/// <param name="CopyOwner">Keep the owners of the archive instead of giving entries to root.</param>
+public sealed record ExtractRequest(string Path, bool NoOverwriteDirNonDir, bool CopyOwner);
 
 /// <summary>
 /// Unpacks an archive below a directory of a root file system. Each name is resolved by the kernel below that directory
-/// in one step: neither <c>..</c> nor a link, whoever made it and when, leads outside; codecs run in this process.
+/// in one step: neither <c>..</c> nor a link, whoever made it and when, leads outside. The archive is plain: codecs are the
+/// caller's affair.
 /// </summary>
-internal static class ArchiveWriter
+public static class ArchiveWriter
 {
-    public static async Task ExtractAsync(int root, ArchivePutRequest request, Stream archive, CancellationToken cancellationToken)
+    public static async Task ExtractAsync(int root, ExtractRequest request, Stream archive, CancellationToken cancellationToken)
     {
         using var top = RootDirectory.FromDescriptor(SafeFd.Borrow(root).Duplicate(), "the container");
         var path = ArchiveReader.Clean(request.Path, out _);
         var status = top.TryStat(path, follow: true) ?? throw HullException.NotFound($"could not find the file {request.Path} in the container");
         if (!status.IsDirectory) throw HullException.Invalid($"extraction point {request.Path} is not a directory");
         using var target = top.OpenRoot(path);
-        var stream = await Task.Run(() => LayerStream.Open(archive, UnpackLimits.Default), cancellationToken).ConfigureAwait(false);
-        var reader = new TarReader(stream, leaveOpen: true);
+        var reader = new TarReader(archive, leaveOpen: true);
         await using (reader.ConfigureAwait(false))
         {
             try
@@ -43,7 +43,7 @@ internal static class ArchiveWriter
         }
     }
 
-    private static void Extract(RootDirectory target, TarEntry entry, ArchivePutRequest request, List<(string, DateTimeOffset)> directories)
+    private static void Extract(RootDirectory target, TarEntry entry, ExtractRequest request, List<(string, DateTimeOffset)> directories)
     {
         if (entry.EntryType is TarEntryType.GlobalExtendedAttributes) return;
         var name = PathName.Clean(entry.Name).TrimStart('/');
@@ -61,7 +61,7 @@ internal static class ArchiveWriter
     }
 
     /// <summary>What is in the way goes, unless the caller wants no directory replaced by a file or the other way round.</summary>
-    private static void MakeRoom(RootDirectory target, string name, bool directory, ArchivePutRequest request)
+    private static void MakeRoom(RootDirectory target, string name, bool directory, ExtractRequest request)
     {
         if (target.TryStat(name) is not { } existing) return;
         if (directory && existing.IsDirectory) return;

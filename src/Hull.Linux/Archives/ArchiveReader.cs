@@ -1,19 +1,22 @@
 using System.Formats.Tar;
 using Hull.Core;
-using Hull.Engine.Workloads;
-using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
 
-namespace Hull.Engine.Files;
+namespace Hull.Linux.Archives;
+
+/// <summary>What is at a path of a root file system.</summary>
+/// <param name="Mode">Type and permissions, as stat(2) has them.</param>
+/// <param name="LinkTarget">Where a symbolic link leads, as a path of the root; else empty.</param>
+public sealed record ArchivedPath(string Name, long Size, uint Mode, DateTimeOffset ModifiedAt, string LinkTarget);
 
 /// <summary>Reads paths of a root file system as tar archives. Every step is by descriptor below the root.</summary>
-internal static class ArchiveReader
+public static class ArchiveReader
 {
     private const int MaxDepth = 512;
 
     /// <summary>What is at the path; the last component itself, not what it links to.</summary>
-    public static PathStat Stat(int root, string path)
+    public static ArchivedPath Stat(int root, string path)
     {
         using var directory = RootDirectory.FromDescriptor(SafeFd.Borrow(root).Duplicate(), "the container");
         var clean = Clean(path, out var wantsDirectory);
@@ -29,7 +32,7 @@ internal static class ArchiveReader
 
         if (wantsDirectory && !status.IsDirectory) throw HullException.Invalid($"{path} is not a directory");
         var target = status.IsSymbolicLink ? ResolveLink(directory, clean) : "";
-        return new PathStat(NameOf(path), status.Size, TypeBits(status.Kind) | status.Mode, ToTime(status.Modified), target);
+        return new ArchivedPath(NameOf(path), status.Size, TypeBits(status.Kind) | status.Mode, ToTime(status.Modified), target);
     }
 
     /// <summary>Writes what is at the path, named by its last component.</summary>

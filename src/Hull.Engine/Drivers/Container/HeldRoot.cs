@@ -1,0 +1,34 @@
+using Hull.Engine.Files;
+using Hull.Engine.Workloads;
+using Hull.Linux;
+using Hull.Linux.Archives;
+
+namespace Hull.Engine.Drivers.Container;
+
+/// <summary>A root held by descriptor.</summary>
+internal sealed class HeldRoot(SafeFd root, IDisposable? owner = null) : IRootAccess
+{
+    public SafeFd? Descriptor => root;
+
+    public Task<PathStat> StatAsync(string path, CancellationToken cancellationToken)
+    {
+        var found = ArchiveReader.Stat(root.Value, path);
+        return Task.FromResult(new PathStat(found.Name, found.Size, found.Mode, found.ModifiedAt, found.LinkTarget));
+    }
+
+    public Task ReadAsync(string path, Stream destination, CancellationToken cancellationToken) =>
+        ArchiveReader.WriteAsync(root.Value, path, destination, cancellationToken);
+
+    public Task ReadTreeAsync(Stream destination, CancellationToken cancellationToken) =>
+        ArchiveReader.WriteTreeAsync(root.Value, destination, cancellationToken);
+
+    public Task WriteAsync(ArchivePutRequest request, Stream archive, CancellationToken cancellationToken) =>
+        ArchiveInput.ExtractAsync(root.Value, request, archive, cancellationToken);
+
+    public ValueTask DisposeAsync()
+    {
+        root.Dispose();
+        owner?.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}

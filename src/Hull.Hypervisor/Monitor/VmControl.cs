@@ -1,0 +1,97 @@
+using Hull.Agent.Protocol;
+using Hull.Linux;
+using Hull.Linux.Syscalls;
+
+namespace Hull.Hypervisor.Monitor;
+
+/// <summary>
+/// What an engine asks the monitor process of a machine directly, beside the commands that any OCI runtime has. Each
+/// request has a connection of its own.
+/// </summary>
+/// <param name="directory">The machine's directory below the runtime's root.</param>
+public sealed class VmControl(string directory)
+{
+    public Task<StatisticsReply> StatisticsAsync() => AskAsync(MonitorRequest.Statistics, null, StatisticsReply.Read);
+
+    public Task<IReadOnlyList<GuestProcess>> ProcessesAsync() =>
+        AskAsync<IReadOnlyList<GuestProcess>>(MonitorRequest.Processes, null, reader => reader.List(GuestProcess.Read));
+
+    /// <param name="memoryBytes">0 for no limit, -1 to leave it.</param>
+    /// <param name="processes">0 for no limit, -1 to leave it.</param>
+    public Task UpdateAsync(long memoryBytes, long processes) =>
+        AskAsync(MonitorRequest.Update, writer => writer.I64(memoryBytes).I64(processes), _ => true);
+
+    /// <summary>
+    /// Copies files by <see cref="ArchiveVerbs"/>: bytes go in from a stream, or come out to one, and an error of the guest
+    /// is thrown as it happened there.
+    /// </summary>
+    public async Task ArchiveAsync(string verb, string path, Stream? input, Stream? output, CancellationToken cancellationToken)
+    {
+        using var connection = MonitorConnection.Open(directory);
+        var (inRead, inWrite) = FileCalls.Pipe();
+        var (outRead, outWrite) = FileCalls.Pipe();
+        var (errorRead, errorWrite) = FileCalls.Pipe();
+        Task feeding, draining;
+        var errors = new MemoryStream();
+        Task complaining;
+        using (inRead)
+        using (outWrite)
+        using (errorWrite)
+        {
+            connection.Send(new WireWriter().U8((byte)MonitorRequest.Archive).Text(verb).Text(path), inRead.Value, outWrite.Value, errorWrite.Value);
+        }
+
+        feeding = FeedAsync(input, inWrite, cancellationToken);
+        draining = DrainAsync(outRead, output, cancellationToken);
+        complaining = DrainAsync(errorRead, errors, CancellationToken.None);
+        await using var _ = cancellationToken.Register(connection.Dispose).ConfigureAwait(false);
+        var answer = await Task.Run(() => connection.Receive([]), CancellationToken.None).ConfigureAwait(false)
+            ?? throw new HullException(ErrorKind.Unavailable, "the machine is gone");
+        if ((MonitorReply)answer.U8() == MonitorReply.Failed) throw new HullException((ErrorKind)answer.U32(), answer.Text());
+        await Task.WhenAll(draining, complaining).ConfigureAwait(false);
+        if (answer.U32() == 0)
+        {
+            await feeding.ConfigureAwait(false);
+            return;
+        }
+
+        var complaint = new WireReader(errors.ToArray());
+        throw new HullException((ErrorKind)complaint.U32(), complaint.Text());
+    }
+
+    private static async Task FeedAsync(Stream? input, SafeFd target, CancellationToken cancellationToken)
+    {
+        using (target)
+        {
+            if (input is null) return;
+            var stream = target.Duplicate().ToStream(FileAccess.Write);
+            await using (stream.ConfigureAwait(false))
+            {
+                try
+                {
+                    await input.CopyToAsync(stream, cancellationToken).ConfigureAwait(false);
+                }
+                catch (IOException)
+                {
+                    // The other side has seen enough; whether that was an error it says itself.
+                }
+            }
+        }
+    }
+
+    private static async Task DrainAsync(SafeFd source, Stream? output, CancellationToken cancellationToken)
+    {
+        using (source)
+        {
+            var stream = source.Duplicate().ToStream(FileAccess.Read);
+            await using (stream.ConfigureAwait(false)) await stream.CopyToAsync(output ?? Stream.Null, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private Task<T> AskAsync<T>(MonitorRequest request, Func<WireWriter, WireWriter>? write, Func<WireReader, T> read) => Task.Run(() =>
+    {
+        using var connection = MonitorConnection.Open(directory);
+        var message = new WireWriter().U8((byte)request);
+        return read(connection.Request(write?.Invoke(message) ?? message));
+    });
+}
