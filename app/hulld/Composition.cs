@@ -46,7 +46,8 @@ internal static class Composition
     public static async Task<(HullEngine Engine, IImageService Images)> OpenAsync(DaemonConfig config, EngineOptions options, Logger log, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(options.DataRoot);
-        var images = ImageService.Open(options.DataRoot, config.StorageDriver is "erofs" or "overlay" or "copy" ? config.StorageDriver : null);
+        var images = ImageService.Open(options.DataRoot, config.StorageDriver is "erofs" or "overlay" or "copy" ? config.StorageDriver : null,
+            limits: RegistriesConfig.Load().Layers.ToLimits());
         var networks = await NetworkManager.OpenAsync(Networks(config, options, log), TimeProvider.System, cancellationToken).ConfigureAwait(false);
         try
         {

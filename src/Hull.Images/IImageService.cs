@@ -150,7 +150,8 @@ public sealed record PullOptions
     /// <summary>Layers downloaded at once.</summary>
     public int Parallelism { get; init; } = 3;
 
-    public UnpackLimits Limits { get; init; } = UnpackLimits.Default;
+    /// <summary>Default: the service's.</summary>
+    public UnpackLimits? Limits { get; init; }
 
     /// <summary>Attempts for one blob that fails in transit.</summary>
     public int Attempts { get; init; } = 6;

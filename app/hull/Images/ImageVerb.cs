@@ -36,7 +36,7 @@ internal abstract class ImageVerb : Verb
 
     protected abstract Task<int> RunAsync(Invocation call, CancellationToken cancellation);
 
-    protected IImageService OpenStore() => ImageService.Open(StateDirectory);
+    protected IImageService OpenStore() => ImageService.Open(StateDirectory, limits: RegistriesConfig.Load().Layers.ToLimits());
 
     /// <summary>The registries' settings of this machine, with plain HTTP for one of them where <paramref name="insecure"/> asks for it.</summary>
     protected static DistributionOptions Registries(ImageReference reference, bool insecure)

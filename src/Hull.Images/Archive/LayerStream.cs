@@ -105,9 +105,9 @@ public static class LayerStream
 
             _count += count;
             if (_count > limits.MaxLayerSize)
-                throw new HullException(ErrorKind.ResourceExhausted, $"layer unpacks to more than {limits.MaxLayerSize} bytes: raise the limit if it is meant to");
+                throw new HullException(ErrorKind.ResourceExhausted, $"layer unpacks to more than {limits.MaxLayerSize} bytes: raise layers.maxSize in registries.json if it is meant to");
             if (_count > limits.RatioFreeSize && _count / limits.MaxRatio > compressed.Count)
-                throw new HullException(ErrorKind.ResourceExhausted, $"layer unpacks to more than {limits.MaxRatio} times its size: raise the limit if it is meant to");
+                throw new HullException(ErrorKind.ResourceExhausted, $"layer unpacks to more than {limits.MaxRatio} times its size: raise layers.maxRatio in registries.json if it is meant to");
             return count;
         }
 

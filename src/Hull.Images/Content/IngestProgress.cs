@@ -21,6 +21,9 @@ internal sealed class IngestProgress(string path)
     private State _state;
     private long _length;
 
+    /// <summary>Where the content goes when it is whole; to be told before it goes there.</summary>
+    public string? Target { get; set; }
+
     public void Advance(long length) => Set(State.Growing, length);
 
     public void Finish(long length) => Set(State.Finished, length);
@@ -29,7 +32,20 @@ internal sealed class IngestProgress(string path)
 
     /// <summary>Opens the content for reading from its start; reads wait for bytes that are still to come.</summary>
     public Stream OpenRead() =>
-        new GrowingStream(this, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+        new GrowingStream(this, Open());
+
+    private SafeFileHandle Open()
+    {
+        try
+        {
+            return File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        }
+        catch (FileNotFoundException) when (Target is { } target)
+        {
+            // A short download may be over before its reader has begun.
+            return File.OpenHandle(target, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        }
+    }
 
     private void Set(State state, long length)
     {

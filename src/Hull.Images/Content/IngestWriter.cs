@@ -127,6 +127,7 @@ public sealed class IngestWriter : IDisposable
     {
         var target = _store.PathOf(digest);
         Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+        Progress.Target = target;
         if (File.Exists(target)) File.Delete(_path);
         else
         {

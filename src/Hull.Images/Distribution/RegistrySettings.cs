@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Hull.Core;
+using Hull.Images.Archive;
 
 namespace Hull.Images.Distribution;
 
@@ -28,6 +29,22 @@ public sealed record RegistrySettings
     public string? ClientKey { get; init; }
 }
 
+/// <summary>What a layer may unpack to, as <c>registries.json</c> has it; what is not said is as in <see cref="UnpackLimits"/>.</summary>
+public sealed record LayerSettings
+{
+    /// <summary>Bytes of one layer's uncompressed tar.</summary>
+    [JsonPropertyName("maxSize")]
+    public long? MaxSize { get; init; }
+
+    /// <summary>Uncompressed bytes per compressed byte, of layers beyond a gibibyte.</summary>
+    [JsonPropertyName("maxRatio")]
+    public int? MaxRatio { get; init; }
+
+    public UnpackLimits ToLimits() => MaxSize is <= 0 || MaxRatio is <= 0
+        ? throw HullException.Invalid("the limits of layers in the registry settings must be above zero")
+        : UnpackLimits.Default with { MaxLayerSize = MaxSize ?? UnpackLimits.Default.MaxLayerSize, MaxRatio = MaxRatio ?? UnpackLimits.Default.MaxRatio };
+}
+
 /// <summary>
 /// The settings of all registries: <c>/etc/hull/registries.json</c>, or the file HULL_REGISTRIES names. The entry
 /// <c>*</c> holds for every registry that has none of its own.
@@ -41,6 +58,9 @@ public sealed record RegistriesConfig
 
     [JsonPropertyName("registries")]
     public IReadOnlyDictionary<string, RegistrySettings> Registries { get; init; } = new Dictionary<string, RegistrySettings>();
+
+    [JsonPropertyName("layers")]
+    public LayerSettings Layers { get; init; } = new();
 
     /// <summary>Reads the file; one that does not exist is empty. Throws <see cref="ErrorKind.InvalidArgument"/> for one that cannot be read.</summary>
     public static RegistriesConfig Load(string? path = null)

@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Images.Archive;
 using Hull.Images.Content;
 using Hull.Images.Snapshots;
 using Hull.Images.Transfer;
@@ -16,7 +17,7 @@ internal sealed class ImagePull(ContentStore content, ISnapshotter snapshotter, 
     private const int BufferSize = 128 << 10;
     private const long ReportInterval = 1 << 20;
 
-    private readonly ImageUnpack _unpack = new(snapshotter, options.Limits, progress, flush: false);
+    private readonly ImageUnpack _unpack = new(snapshotter, options.Limits ?? UnpackLimits.Default, progress, flush: false);
     private readonly SemaphoreSlim _downloads = new(options.Parallelism);
 
     private Platform Platform => options.Platform ?? Platform.Host;

@@ -35,7 +35,7 @@ public sealed partial class ImageService
         try
         {
             using var lease = Content.Leases.Begin();
-            var archive = new ImageArchiveReader(Content, lease, UnpackLimits.Default);
+            var archive = new ImageArchiveReader(Content, lease, _limits);
             var found = await Task.Run(() => archive.Read(input, cancellation), cancellation).ConfigureAwait(false);
             var images = new List<Image>();
             foreach (var (target, platform, names) in found)

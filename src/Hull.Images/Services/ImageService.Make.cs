@@ -17,7 +17,7 @@ public sealed partial class ImageService
         using var lease = Content.Leases.Begin();
         var layer = await LayerPacker.PackAsync(Content, lease, output =>
         {
-            using var tar = LayerStream.Open(input, UnpackLimits.Default);
+            using var tar = LayerStream.Open(input, _limits);
             tar.CopyTo(output, 1 << 20);
         }, cancellation).ConfigureAwait(false);
         var created = _time.GetUtcNow();

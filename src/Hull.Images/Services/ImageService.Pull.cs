@@ -13,6 +13,7 @@ public sealed partial class ImageService
         IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default)
     {
         options ??= PullOptions.Default;
+        options = options with { Limits = options.Limits ?? _limits };
         reference = reference.WithDefaultTag();
         try
         {
@@ -42,7 +43,7 @@ public sealed partial class ImageService
         using var lease = Content.Leases.Begin();
         lease.Pin(image.Target.Digest);
         lease.Pin(image.Manifest.Digest);
-        var unpack = new ImageUnpack(snapshotter, Archive.UnpackLimits.Default, progress);
+        var unpack = new ImageUnpack(snapshotter, _limits, progress);
         var layers = image.Manifest.Manifest!.Layers;
         ImageUnpack.CheckLayers(image.Manifest.Manifest, image.Config);
         await Parallel.ForEachAsync(layers.Zip(image.DiffIds).DistinctBy(pair => pair.Second),

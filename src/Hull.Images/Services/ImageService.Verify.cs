@@ -98,8 +98,8 @@ public sealed partial class ImageService
     {
         try
         {
-            using var tar = LayerStream.Open(Content.OpenRead(layer.Digest), UnpackLimits.Default);
-            if (Snapshotter.CompareLayer(diffId, tar, UnpackLimits.Default, cancellation) is { } difference)
+            using var tar = LayerStream.Open(Content.OpenRead(layer.Digest), _limits);
+            if (Snapshotter.CompareLayer(diffId, tar, _limits, cancellation) is { } difference)
                 problems.Add($"unpacked layer {diffId} {difference}");
         }
         catch (HullException error)

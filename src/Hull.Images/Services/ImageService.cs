@@ -11,11 +11,13 @@ namespace Hull.Images;
 public sealed partial class ImageService : IImageService
 {
     private readonly TimeProvider _time;
+    private readonly UnpackLimits _limits;
     private readonly ImageCatalog _catalog;
 
-    public ImageService(ContentStore content, ISnapshotter snapshotter, TimeProvider? time = null)
+    /// <param name="limits">What layers may cost, wherever they come from.</param>
+    public ImageService(ContentStore content, ISnapshotter snapshotter, TimeProvider? time = null, UnpackLimits? limits = null)
     {
-        (Content, Snapshotter, _time) = (content, snapshotter, time ?? TimeProvider.System);
+        (Content, Snapshotter, _time, _limits) = (content, snapshotter, time ?? TimeProvider.System, limits ?? UnpackLimits.Default);
         _catalog = new ImageCatalog(content);
         content.Unflushed.Recover(snapshotter);
     }
@@ -29,8 +31,8 @@ public sealed partial class ImageService : IImageService
     /// <c>snapshots/NAME/</c>.
     /// </summary>
     /// <param name="snapshotter"><c>erofs</c>, <c>overlay</c> or <c>copy</c>; null: the best this machine can do.</param>
-    public static ImageService Open(string root, string? snapshotter = null, TimeProvider? time = null) =>
-        new(ContentStore.Open(Path.Combine(root, "content"), time), Snapshotters.Open(Path.Combine(root, "snapshots"), snapshotter, time), time);
+    public static ImageService Open(string root, string? snapshotter = null, TimeProvider? time = null, UnpackLimits? limits = null) =>
+        new(ContentStore.Open(Path.Combine(root, "content"), time), Snapshotters.Open(Path.Combine(root, "snapshots"), snapshotter, time), time, limits);
 
     public Image Resolve(string name, Platform? platform = null) => Find(name, platform)
         ?? throw HullException.NotFound($"no such image: {name}");

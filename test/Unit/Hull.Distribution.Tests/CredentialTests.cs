@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Images.Archive;
 using Hull.Images.Distribution;
 using Hull.Testing;
 
@@ -71,6 +72,18 @@ public sealed class CredentialTests
         File.WriteAllText(directory["config.json"], text);
         var error = await Assert.ThrowsAsync<HullException>(() => DockerConfig.Load([directory["config.json"]]).FindAsync("a.example"));
         Assert.Equal(ErrorKind.InvalidArgument, error.Kind);
+    }
+
+    [Fact]
+    public void LimitsOfLayersComeFromTheSettings()
+    {
+        using var directory = new TemporaryDirectory("distribution");
+        File.WriteAllText(directory["r.json"], """{"layers":{"maxSize":1000000,"maxRatio":20}}""");
+        var limits = RegistriesConfig.Load(directory["r.json"]).Layers.ToLimits();
+        Assert.Equal((1_000_000L, 20), (limits.MaxLayerSize, limits.MaxRatio));
+        Assert.Equal(UnpackLimits.Default, RegistriesConfig.Load(directory["none"]).Layers.ToLimits());
+        File.WriteAllText(directory["r.json"], """{"layers":{"maxSize":0}}""");
+        Assert.Equal(ErrorKind.InvalidArgument, Assert.Throws<HullException>(() => RegistriesConfig.Load(directory["r.json"]).Layers.ToLimits()).Kind);
     }
 
     [Fact]

@@ -64,6 +64,18 @@ public sealed class ImageServiceTests : IDisposable
     }
 
     [Fact]
+    public async Task What_unpacks_a_short_download_may_begin_when_it_is_over()
+    {
+        var content = new Descriptor { MediaType = MediaTypes.OciLayer, Digest = Digest.Sha256("short"u8), Size = 5 };
+        using var lease = _images.Content.Leases.Begin();
+        using var writer = (await _images.Content.BeginIngestAsync(content, lease))!;
+        writer.Write("short"u8);
+        writer.Commit();
+        using var reader = new StreamReader(writer.Progress.OpenRead());
+        Assert.Equal("short", await reader.ReadToEndAsync());
+    }
+
+    [Fact]
     public async Task The_platform_is_chosen_and_attestations_are_not()
     {
         var mine = _source.Image("mine", null, TestImages.Tar(("a", "mine")));
