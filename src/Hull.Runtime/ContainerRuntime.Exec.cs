@@ -36,8 +36,23 @@ public sealed partial class ContainerRuntime
         if (process.Terminal && exec.ConsoleSocket is null && !exec.AcceptsTerminal)
             throw HullException.Invalid("process.terminal is true, but there is no console socket to send the terminal to");
 
-        var seccomp = spec.Linux?.Seccomp is { } filter ? SeccompFilter.Get(SeccompTranslation.ToPolicy(filter), Options.Root + "/.seccomp") : null;
-        using var entry = cgroup.OpenEntry(exec.Subgroup);
+        var seccomp = FilterOf(spec);
+        try
+        {
+            using var entry = cgroup.OpenEntry(exec.Subgroups);
+            return Enter(state, spec, process, exec, init, cgroup, entry, seccomp);
+        }
+        catch (HullException error) when (error.Errno == Errno.EBUSY && exec.Subgroups.Count == 0)
+        {
+            // The container has made cgroups below its own and moved its processes there.
+            using var entry = cgroup.OpenEntryOf(state.Pid);
+            return Enter(state, spec, process, exec, init, cgroup, entry, seccomp);
+        }
+    }
+
+    private ContainerProcess Enter(
+        StoredState state, Spec spec, ProcessSpec process, ExecOptions exec, SafeFd init, ICgroup cgroup, CgroupEntry entry, SeccompProgram? seccomp)
+    {
         var (channel, childChannel) = ChildReport.CreateChannel(3 + exec.ExtraDescriptors.Count);
         using (channel)
         using (childChannel)
@@ -59,11 +74,15 @@ public sealed partial class ContainerRuntime
         var received = new List<SafeFd>();
         try
         {
-            if (setup.CgroupEntry.NeedsPid) cgroup.Add(pid, exec.Subgroup);
+            if (setup.CgroupEntry.NeedsPid) cgroup.Add(pid);
             for (var report = Next(); !report.Ended; report = Next())
             {
                 switch (report.Message)
                 {
+                    case NamespaceSetup.WantsCgroup:
+                        LoadResctrl(setup.State)?.Add(pid);
+                        Check.Result(SocketCalls.Send(channel.Value, [report.Message]), $"answer the container's process");
+                        break;
                     case NamespaceSetup.ContinuesAs:
                         _ = ProcessCalls.Wait(pid, 0, out _);
                         pidfd.Dispose();

@@ -98,6 +98,7 @@ public sealed partial class ContainerRuntime
         var cgroup = CgroupManager.Load(state.Cgroup, state.Rootless);
         RemoveProcesses(state, cgroup);
         if (!state.SharesCgroup || cgroup.Processes().Count == 0) cgroup.Remove();
+        LoadResctrl(state)?.Remove();
         RunPoststop(directory, state);
         directory.Remove();
     }
@@ -116,17 +117,19 @@ public sealed partial class ContainerRuntime
         if (!spec.Process.Terminal && create.ConsoleSocket is not null)
             throw HullException.Invalid("there is a console socket, but process.terminal is false: no terminal would be sent");
         isWaiting = waitForStart || spec.Hooks?.StartContainer is { Count: > 0 };
-        var seccomp = spec.Linux!.Seccomp is { } filter ? SeccompFilter.Get(SeccompTranslation.ToPolicy(filter), Options.Root + "/.seccomp") : null;
+        var seccomp = FilterOf(spec);
 
-        var cgroup = CgroupManager.Name(id, spec.Linux.CgroupsPath, Options.CgroupDriver, IsRootless);
+        var cgroup = CgroupManager.Name(id, spec.Linux!.CgroupsPath, Options.CgroupDriver, IsRootless);
+        var resctrl = NameResctrl(id, spec.Linux.IntelRdt);
         using var directory = ContainerDirectory.Create(Options.Root, id);
-        var state = NewState(id, spec, bundle, cgroup);
+        var state = NewState(id, spec, bundle, cgroup) with { Resctrl = resctrl?.Record };
         CgroupEntry? entry = null;
         try
         {
             directory.WriteConfig(content);
             directory.WriteState(state);
             entry = cgroup.Prepare(ResourceTranslation.ForCreate(spec.Linux.Resources));
+            PrepareResctrl(resctrl, spec.Linux.IntelRdt);
             if (WarnOfNeighbours(cgroup, entry)) state = state with { SharesCgroup = true };
             DebugPlan(state, spec, seccomp);
             return MakeInit(directory, create, spec, state, cgroup, entry, seccomp, isWaiting);
@@ -151,7 +154,7 @@ public sealed partial class ContainerRuntime
         using var context = new SetupContext
         {
             Id = state.Id, Spec = spec, Bundle = state.Bundle, Rootfs = state.Rootfs, Options = create, Cgroup = cgroup, CgroupEntry = entry,
-            Seccomp = seccomp, Channel = childChannel, NoPivot = create.NoPivot, Rootless = state.Rootless,
+            Resctrl = LoadResctrl(state), Seccomp = seccomp, Channel = childChannel, NoPivot = create.NoPivot, Rootless = state.Rootless,
             StartListener = waitForStart ? directory.ListenForStart(firstFree) : null,
         };
         context.Own(childChannel);
@@ -192,6 +195,9 @@ public sealed partial class ContainerRuntime
         foreach (var path in state.Cgroup.Paths.Values.Distinct()) debug($"create: cgroup {path}");
     }
 
+    private SeccompProgram? FilterOf(Spec spec) =>
+        spec.Linux?.Seccomp is { } filter ? SeccompFilter.Get(SeccompTranslation.ToPolicy(filter), Options.Root + "/.seccomp") : null;
+
     private StoredState NewState(string id, Spec spec, string bundle, ICgroup cgroup) => new()
     {
         Id = id,
@@ -216,6 +222,7 @@ public sealed partial class ContainerRuntime
         {
             cgroup?.Kill(SigKill);
             cgroup?.Remove();
+            LoadResctrl(state)?.Remove();
             RunPoststop(directory, state);
             directory.Remove();
         }
@@ -255,12 +262,12 @@ public sealed partial class ContainerRuntime
     }
 
     /// <summary>A startContainer hook that fails ends the container before its program ran (runtime.md, "Lifecycle", step 7).</summary>
-    private static void RunStartContainer(StoredState state, Spec spec, SafeFd init)
+    private void RunStartContainer(StoredState state, Spec spec, SafeFd init)
     {
         if (spec.Hooks?.StartContainer is not { Count: > 0 } hooks) return;
         try
         {
-            HookRunner.RunInContainer("startContainer", hooks, () => ToSpecState(state, ContainerStatus.Created, state.Pid), init, spec.Linux!);
+            HookRunner.RunInContainer("startContainer", hooks, () => ToSpecState(state, ContainerStatus.Created, state.Pid), init, spec.Linux!, seccomp: FilterOf(spec));
         }
         catch
         {

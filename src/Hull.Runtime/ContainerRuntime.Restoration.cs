@@ -29,9 +29,10 @@ public sealed partial class ContainerRuntime
             var bundle = Path.GetFullPath(options.Create.Bundle);
             var (spec, content) = SpecReader.ReadBundle(bundle);
             SpecValidator.Validate(spec);
-            using var directory = ContainerDirectory.Create(runtime.Options.Root, id);
             var cgroup = CgroupManager.Name(id, spec.Linux!.CgroupsPath, runtime.Options.CgroupDriver, rootless: false);
-            var state = runtime.NewState(id, spec, bundle, cgroup);
+            var resctrl = runtime.NameResctrl(id, spec.Linux.IntelRdt);
+            var state = runtime.NewState(id, spec, bundle, cgroup) with { Resctrl = resctrl?.Record };
+            using var directory = ContainerDirectory.Create(runtime.Options.Root, id);
             var entered = false;
             try
             {
@@ -39,6 +40,7 @@ public sealed partial class ContainerRuntime
                 directory.WriteState(state);
                 cgroup.Prepare(ResourceTranslation.ForCreate(spec.Linux.Resources)).Dispose();
                 entered = true;
+                PrepareResctrl(resctrl, spec.Linux.IntelRdt);
                 Continue(state, spec, cgroup, keys);
                 Record(directory, state, _pid);
                 WritePidFile(options.Create, _pid);
@@ -75,6 +77,7 @@ public sealed partial class ContainerRuntime
                 using var criu = CriuService.Start(options.Program, (SafeFd.Borrow(0), SafeFd.Borrow(1), SafeFd.Borrow(2)), extra);
                 // The processes are made by criu, where criu is.
                 cgroup.Add(criu.Pid);
+                LoadResctrl(state)?.Add(criu.Pid);
                 AddCgroupRoots(request, cgroup, criu.Pid);
                 var response = criu.Call(request, (step, descriptors) => AtStep(step, descriptors, state, spec), () => LastWords(options, RestoreLog));
                 _pid = response.Pid;

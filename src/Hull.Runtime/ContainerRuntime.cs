@@ -1,6 +1,7 @@
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Cgroups;
+using Hull.Linux.Resctrl;
 using Hull.Linux.Syscalls;
 using Hull.Oci.Runtime;
 using Hull.Runtime.Resources;
@@ -114,12 +115,14 @@ public sealed partial class ContainerRuntime(RuntimeOptions options)
     }
 
     /// <summary>Changes limits live; members that are null stay as they are.</summary>
-    public void Update(string id, ResourcesSpec resources)
+    /// <param name="shares">Shares of cache and memory bandwidth, or null.</param>
+    public void Update(string id, ResourcesSpec resources, ResctrlLimits? shares = null)
     {
         using var directory = ContainerDirectory.Open(Options.Root, id, locked: true);
         var state = directory.ReadState();
         if (StatusOf(directory, state) == ContainerStatus.Stopped) throw HullException.Conflict($"cannot update container {id}: container not running");
         CgroupManager.Load(state.Cgroup, state.Rootless).Apply(ResourceTranslation.ForUpdate(resources));
+        if (shares is { IsEmpty: false }) UpdateResctrl(directory, state, shares);
     }
 
     internal static string StatusOf(ContainerDirectory directory, StoredState state)

@@ -32,7 +32,7 @@ public static class RuntimeFeatures
             },
             Apparmor = new EnabledFeature { Enabled = SecurityLabels.ApparmorEnabled },
             Selinux = new EnabledFeature { Enabled = SecurityLabels.SelinuxEnabled },
-            IntelRdt = new EnabledFeature { Enabled = false },
+            IntelRdt = new EnabledFeature { Enabled = true },
             MountExtensions = new MountExtensionFeatures { Idmap = new EnabledFeature { Enabled = true } },
         },
     };

@@ -17,6 +17,9 @@ public sealed record RuntimeOptions
 
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 
+    /// <summary>Where resctrl is mounted; null looks for it.</summary>
+    public string? ResctrlRoot { get; init; }
+
     /// <summary>Told what is done, step by step; null is for nobody who wants to know.</summary>
     public Action<string>? Debug { get; init; }
 
@@ -80,8 +83,8 @@ public sealed record CreateOptions : ProcessOptions
 /// <summary>How a further process is started in a container.</summary>
 public sealed record ExecOptions : ProcessOptions
 {
-    /// <summary>A cgroup below the container's.</summary>
-    public string? Subgroup { get; init; }
+    /// <summary>Cgroups below the container's: one, or on v1 one for some controllers each, <c>cpu,cpuacct:path</c>.</summary>
+    public IReadOnlyList<string> Subgroups { get; init; } = [];
 
     /// <summary>Allows it in a paused container, where it will not run before the container is resumed.</summary>
     public bool IgnorePaused { get; init; }

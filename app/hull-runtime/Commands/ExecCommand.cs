@@ -25,7 +25,7 @@ internal static class ExecCommand
             new("no-new-privs", FlagKind.Switch, "set no_new_privs"),
             new("cap", FlagKind.List, "a capability it gets besides the container's", 'c'),
             new("preserve-fds", FlagKind.Value, "hand on this many descriptors after stderr"),
-            new("cgroup", FlagKind.List, "a cgroup below the container's"),
+            new("cgroup", FlagKind.List, "a cgroup below the container's, or [controllers]:cgroup"),
             new("ignore-paused", FlagKind.Switch, "allow it in a paused container"),
         ],
         Run) { TakesProgram = true, FailureCode = 255 };
@@ -44,7 +44,7 @@ internal static class ExecCommand
             AcceptsTerminal = !detach,
             PidFile = flags.Get("pid-file") is { Length: > 0 } pidFile ? pidFile : null,
             ExtraDescriptors = Descriptors.Preserved(flags),
-            Subgroup = flags.Get("cgroup"),
+            Subgroups = flags.GetAll("cgroup"),
             IgnorePaused = flags.Has("ignore-paused"),
         });
         return detach ? 0 : Foreground.Wait(started).ShellCode;

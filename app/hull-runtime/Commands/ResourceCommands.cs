@@ -2,6 +2,7 @@ using System.Globalization;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Files;
+using Hull.Linux.Resctrl;
 using Hull.Linux.Syscalls;
 using Hull.Oci.Runtime;
 using Hull.Runtime.Resources;
@@ -42,11 +43,13 @@ internal static class ResourceCommands
         [
             new("resources", FlagKind.Value, "file with linux.resources as JSON, or - for the standard input", 'r'),
             .. ResourceArguments.Names.Select(name => new Flag(name, FlagKind.Value, "see linux.resources of the runtime-spec")),
+            new("l3-cache-schema", FlagKind.Value, "its share of the last-level cache, such as L3:0=ff;1=f0"),
+            new("mem-bw-schema", FlagKind.Value, "its share of memory bandwidth, such as MB:0=20;1=70"),
         ],
         invocation =>
         {
             var id = invocation.Flags.RequireId("update");
-            invocation.Runtime.Update(id, Resources(invocation.Flags));
+            invocation.Runtime.Update(id, Resources(invocation.Flags), new ResctrlLimits(invocation.Flags.Get("l3-cache-schema"), invocation.Flags.Get("mem-bw-schema")));
             return 0;
         });
 
@@ -89,8 +92,9 @@ internal static class ResourceCommands
             var id = invocation.Flags.RequireId("events");
             if (invocation.Runtime.GetState(id).Status == ContainerStatus.Stopped) throw HullException.Conflict($"container with id {id} is not running");
             var cgroup = invocation.Runtime.GetCgroup(id);
-            if (invocation.Flags.Has("stats")) Output.Write(EventStream.Once(id, cgroup).Span);
-            else EventStream.Follow(id, cgroup, Duration(invocation.Flags.Get("interval", "5s")), line => Output.Write(line.Span));
+            var resctrl = invocation.Runtime.GetResctrl(id);
+            if (invocation.Flags.Has("stats")) Output.Write(EventStream.Once(id, cgroup, resctrl).Span);
+            else EventStream.Follow(id, cgroup, Duration(invocation.Flags.Get("interval", "5s")), line => Output.Write(line.Span), resctrl);
             return 0;
         });
 

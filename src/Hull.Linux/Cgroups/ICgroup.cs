@@ -29,11 +29,20 @@ public interface ICgroup
     /// <exception cref="Hull.Core.HullException">InvalidArgument for a value the kernel refuses, Unsupported for a controller it lacks.</exception>
     CgroupEntry Prepare(CgroupLimits limits);
 
-    /// <summary>How a further process enters a cgroup that exists (exec). <paramref name="subgroup"/> is relative to it.</summary>
-    CgroupEntry OpenEntry(string? subgroup = null);
+    /// <summary>
+    /// How a further process enters a cgroup that exists (exec), or one below it: <paramref name="subgroups"/> is one path, or on v1
+    /// one for some controllers each, <c>cpu,cpuacct:path</c>.
+    /// </summary>
+    CgroupEntry OpenEntry(IReadOnlyList<string>? subgroups = null);
+
+    /// <summary>
+    /// The same for the cgroup that a process of this one has moved itself to. On v2 a cgroup with enabled controllers holds no
+    /// process ("no internal processes"), and to enter it is refused with EBUSY.
+    /// </summary>
+    CgroupEntry OpenEntryOf(int pid) => OpenEntry();
 
     /// <summary>Moves a process in. Costs one write per hierarchy, each under a lock of the whole system; prefer an entry.</summary>
-    void Add(int pid, string? subgroup = null);
+    void Add(int pid);
 
     /// <summary>Changes limits of a cgroup that exists.</summary>
     void Apply(CgroupLimits limits);

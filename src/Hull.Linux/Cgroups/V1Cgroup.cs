@@ -68,7 +68,7 @@ internal sealed class V1Cgroup : ICgroup
         {
             MakeDirectories(made, limits);
             new V1Limits(this, _rootless).Write(limits, fresh: true);
-            return OpenEntry(null, isShared: !made.Contains(Deciding));
+            return OpenEntry(new Subgroups(null, []), isShared: !made.Contains(Deciding));
         }
         catch
         {
@@ -112,9 +112,10 @@ internal sealed class V1Cgroup : ICgroup
         return value;
     }
 
-    public CgroupEntry OpenEntry(string? subgroup = null) => OpenEntry(subgroup, isShared: true);
+    public CgroupEntry OpenEntry(IReadOnlyList<string>? subgroups = null) =>
+        OpenEntry(new Subgroups(subgroups, subgroups is null ? [] : _paths.Keys), isShared: true);
 
-    private CgroupEntry OpenEntry(string? subgroup, bool isShared)
+    private CgroupEntry OpenEntry(Subgroups subgroups, bool isShared)
     {
         var descriptors = new List<SafeFd>(_directories.Length);
         SafeFd? unified = null;
@@ -122,7 +123,7 @@ internal sealed class V1Cgroup : ICgroup
         {
             foreach (var directory in _directories)
             {
-                var path = CgroupTree.Join(directory, CgroupTree.Clean(subgroup ?? ""));
+                var path = PathIn(directory, subgroups);
                 var isUnified = directory == DirectoryOf(Unified);
                 // An ordinary user may lack what a birth inside needs: write access to the common ancestor.
                 if (isUnified && !_rootless)
@@ -132,10 +133,9 @@ internal sealed class V1Cgroup : ICgroup
                     continue;
                 }
 
-                path += isUnified ? "/cgroup.procs" : "/tasks";
-                var descriptor = CgroupFile.TryOpen(path, Fcntl.O_WRONLY, out var errno);
+                var descriptor = CgroupFile.TryOpen(path + (isUnified ? "/cgroup.procs" : "/tasks"), Fcntl.O_WRONLY, out var errno);
                 if (descriptor is not null) descriptors.Add(descriptor);
-                else if (errno != Errno.ENOENT && !_rootless) throw Check.Failure(errno, $"open {path}");
+                else if (IsRequired(path, directory, errno, subgroups)) throw Subgroups.Missing(path, errno);
             }
 
             if (descriptors.Count == 0 && unified is null && !_rootless) throw HullException.NotFound($"cgroup {Deciding} does not exist");
@@ -149,13 +149,20 @@ internal sealed class V1Cgroup : ICgroup
         }
     }
 
-    public void Add(int pid, string? subgroup = null)
+    private string PathIn(string directory, Subgroups subgroups) => subgroups.IsExplicit
+        ? CgroupTree.Join(directory, subgroups.PathFor(_paths.Keys.Where(controller => _paths[controller] == directory)))
+        : directory;
+
+    /// <summary>A hierarchy may have lost the container's directory, but not one below it that was asked for.</summary>
+    private bool IsRequired(string path, string directory, Errno errno, Subgroups subgroups) =>
+        errno == Errno.ENOENT ? subgroups.IsExplicit && path != directory : !_rootless;
+
+    public void Add(int pid)
     {
         foreach (var directory in _directories)
         {
-            var path = CgroupTree.Join(directory, CgroupTree.Clean(subgroup ?? ""));
-            var errno = CgroupFile.TryWrite(path + "/cgroup.procs", Number.Text(pid));
-            if (errno != Errno.None && errno != Errno.ENOENT && !_rootless) throw Check.Failure(errno, $"put process {pid} into cgroup {path}");
+            var errno = CgroupFile.TryWrite(directory + "/cgroup.procs", Number.Text(pid));
+            if (errno != Errno.None && errno != Errno.ENOENT && !_rootless) throw Check.Failure(errno, $"put process {pid} into cgroup {directory}");
         }
     }
 

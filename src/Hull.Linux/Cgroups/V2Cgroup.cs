@@ -47,7 +47,7 @@ internal sealed class V2Cgroup : ICgroup
             if (errno == Errno.EEXIST) CgroupTree.RefuseFrozen(_directory, Freezer);
             V2Controllers.Enable(_directory, _root, limits);
             new V2Limits(_directory, _rootless).Write(limits, fresh: errno == Errno.None);
-            return OpenEntry(null, isShared: errno == Errno.EEXIST);
+            return OpenEntry(_directory, isShared: errno == Errno.EEXIST, isExplicit: false);
         }
         catch
         {
@@ -68,23 +68,31 @@ internal sealed class V2Cgroup : ICgroup
             $"limits need a cgroup, and {_directory} cannot be made ({ErrnoText.Describe(errno)}): delegate a cgroup to this user");
     }
 
-    public CgroupEntry OpenEntry(string? subgroup = null) => OpenEntry(subgroup, isShared: true);
-
-    private CgroupEntry OpenEntry(string? subgroup, bool isShared)
+    public CgroupEntry OpenEntry(IReadOnlyList<string>? subgroups = null)
     {
-        var path = CgroupTree.Join(_directory, CgroupTree.Clean(subgroup ?? ""));
-        var descriptor = CgroupFile.TryOpen(path, Fcntl.O_PATH | Fcntl.O_DIRECTORY, out var errno);
-        if (descriptor is not null) return new CgroupEntry { CloneDescriptor = descriptor, IsShared = isShared };
-        if (_rootless && errno == Errno.ENOENT) return new CgroupEntry();
-        throw Check.Failure(errno, $"open cgroup {path}");
+        var named = new Subgroups(subgroups, []);
+        return OpenEntry(CgroupTree.Join(_directory, named.PathFor([])), isShared: true, isExplicit: named.IsExplicit);
     }
 
-    public void Add(int pid, string? subgroup = null)
+    public CgroupEntry OpenEntryOf(int pid)
     {
-        var path = CgroupTree.Join(_directory, CgroupTree.Clean(subgroup ?? ""));
-        var errno = CgroupFile.TryWrite(path + "/cgroup.procs", Number.Text(pid));
+        var path = CgroupTree.Join(_root, CgroupHost.PathOf($"/proc/{pid}/cgroup", ""));
+        return path.StartsWith(_directory + "/", StringComparison.Ordinal) ? OpenEntry(path, isShared: true, isExplicit: true) : OpenEntry();
+    }
+
+    private CgroupEntry OpenEntry(string path, bool isShared, bool isExplicit)
+    {
+        var descriptor = CgroupFile.TryOpen(path, Fcntl.O_PATH | Fcntl.O_DIRECTORY, out var errno);
+        if (descriptor is not null) return new CgroupEntry { CloneDescriptor = descriptor, IsShared = isShared };
+        if (_rootless && errno == Errno.ENOENT && !isExplicit) return new CgroupEntry();
+        throw Subgroups.Missing(path, errno);
+    }
+
+    public void Add(int pid)
+    {
+        var errno = CgroupFile.TryWrite(_directory + "/cgroup.procs", Number.Text(pid));
         if (errno == Errno.None || (_rootless && errno is Errno.ENOENT or Errno.EACCES)) return;
-        throw Check.Failure(errno, $"put process {pid} into cgroup {path}");
+        throw Check.Failure(errno, $"put process {pid} into cgroup {_directory}");
     }
 
     public void Apply(CgroupLimits limits)

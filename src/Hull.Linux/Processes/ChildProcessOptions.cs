@@ -41,7 +41,22 @@ public readonly record struct ExitStatus(int Code, int Signal)
     /// <summary>What a shell reports: the code, or 128 and the signal's number.</summary>
     public int ShellCode => Signal == 0 ? Code : 128 + Signal;
 
-    public override string ToString() => Signal == 0 ? $"exit code {Code}" : $"signal {Signal}";
+    public override string ToString() => Signal == 0 ? $"exit code {Code}" : $"signal {Signal}{Meaning}";
+
+    /// <summary>What those signals mean that end a program by its own fault or somebody's will (signal(7)).</summary>
+    private string Meaning => Signal switch
+    {
+        4 => " (illegal instruction)",
+        6 => " (aborted)",
+        7 => " (bus error)",
+        8 => " (arithmetic error)",
+        9 => " (killed)",
+        11 => " (segmentation fault)",
+        13 => " (broken pipe)",
+        15 => " (terminated)",
+        31 => " (bad system call)",
+        _ => "",
+    };
 }
 
 /// <summary>The captured end of a program.</summary>

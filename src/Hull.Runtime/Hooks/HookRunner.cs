@@ -3,6 +3,7 @@ using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Children;
 using Hull.Linux.Processes;
+using Hull.Linux.Seccomp;
 using Hull.Linux.Syscalls;
 using Hull.Oci.Runtime;
 using Hull.Runtime.Specs;
@@ -23,13 +24,15 @@ internal static class HookRunner
 
     /// <summary>Runs hooks in the namespaces of a container's init.</summary>
     /// <param name="directory">Where they run: the root file system before the change of root, as with runc, "/" after it.</param>
+    /// <param name="seccomp">The filter they run under, or null for none.</param>
     internal static void RunInContainer(
-        string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state, SafeFd init, LinuxSpec linux, string directory = "/")
+        string kind, IReadOnlyList<HookSpec>? hooks, Func<Hull.Oci.Runtime.State> state, SafeFd init, LinuxSpec linux, string directory = "/",
+        SeccompProgram? seccomp = null)
     {
         if (hooks is not { Count: > 0 }) return;
         var current = state();
         var input = RuntimeDocuments.WriteState(current);
-        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, new ContainerPlace(init, current.Pid!.Value, linux, directory));
+        for (var i = 0; i < hooks.Count; i++) Run(kind, i, hooks[i], input, new ContainerPlace(init, current.Pid!.Value, linux, directory, seccomp));
     }
 
     private static void Run(string kind, int index, HookSpec hook, byte[] input, ContainerPlace? container)
@@ -50,7 +53,7 @@ internal static class HookRunner
         }
         catch (HullException error)
         {
-            throw new HullException(error.Kind is ErrorKind.Timeout ? ErrorKind.Timeout : ErrorKind.Internal, $"{kind} hook #{index} failed: {error.Message}", error);
+            throw new HullException(error.Kind is ErrorKind.Timeout ? ErrorKind.Timeout : ErrorKind.Internal, $"error running hook #{index} of {kind}: {error.Message}", error);
         }
     }
 
@@ -64,10 +67,12 @@ internal static class HookRunner
             var socket = program.Inherit(channel);
             program.Set(program.Report, socket);
             ulong flags = 0;
+            SafeFd? pidNamespace = null;
             foreach (var entry in place.Linux.Namespaces ?? [])
             {
                 var kind = NamespaceTable.Get(entry.Type);
-                if (kind.Type is not ("pid" or "time")) flags |= kind.Flag;
+                if (kind.Type == "pid") pidNamespace = TryOpenPidNamespace(place);
+                else flags |= kind.Flag;
             }
 
             program.SetNamespace(program.Inherit(place.Init), flags, "the container's namespaces");
@@ -79,10 +84,13 @@ internal static class HookRunner
             program.Place(program.Inherit(options.Stderr!), 2);
             program.CloseOnExecFrom(3);
             program.ResetSignals();
+            // The calls of a filter with a listener would wait for a supervisor who knows of one listener, that of init.
+            if (place.Seccomp is { HasListener: false } filter) program.LoadSeccomp(filter.Instructions, filter.Flags);
             var path = program.NewSlot();
             program.Set(path, program.Text(hook.Path!));
             program.Execute(path, program.TextArray(hook.Args ?? [hook.Path!]), program.TextArray(hook.Env ?? []), hook.Path!);
-            var (pid, pidfd) = ChildLauncher.Start(program, new CloneOptions());
+            var (pid, pidfd) = ChildLauncher.Start(program, new CloneOptions { PidNamespace = pidNamespace });
+            pidNamespace?.Dispose();
             channel.Dispose();
             var child = ChildProcess.Adopt(pid, pidfd, hook.Path!);
             try
@@ -100,6 +108,10 @@ internal static class HookRunner
         }
     }
 
+    /// <summary>Who is not root may enter it only from inside the user namespace, where a hook would need another process to be born in it.</summary>
+    private static SafeFd? TryOpenPidNamespace(ContainerPlace place) =>
+        ProcessCalls.GetEffectiveUser() == 0 ? InitProcess.Open(place.Init, place.Pid, "ns/pid", Fcntl.O_RDONLY) : null;
+
     private static Dictionary<string, string> ToDictionary(IReadOnlyList<string>? environment)
     {
         var result = new Dictionary<string, string>();
@@ -112,6 +124,6 @@ internal static class HookRunner
         return result;
     }
 
-    /// <summary>Whose namespaces a hook runs in, and in which of their directories.</summary>
-    private sealed record ContainerPlace(SafeFd Init, int Pid, LinuxSpec Linux, string Directory);
+    /// <summary>Whose namespaces a hook runs in, in which of their directories, and under which filter.</summary>
+    private sealed record ContainerPlace(SafeFd Init, int Pid, LinuxSpec Linux, string Directory, SeccompProgram? Seccomp);
 }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using Hull.Linux.Cgroups;
+using Hull.Linux.Resctrl;
 
 namespace Hull.Runtime.Resources;
 
@@ -10,7 +11,8 @@ namespace Hull.Runtime.Resources;
 public static class EventJson
 {
     /// <summary>A line of type "stats".</summary>
-    public static ReadOnlyMemory<byte> Stats(string id, CgroupStats stats) => Event("stats", id, json => WriteData(json, stats));
+    public static ReadOnlyMemory<byte> Stats(string id, CgroupStats stats, ResctrlStats? resctrl = null) =>
+        Event("stats", id, json => WriteData(json, stats, resctrl));
 
     /// <summary>A line of type "oom".</summary>
     public static ReadOnlyMemory<byte> OutOfMemory(string id) => Event("oom", id, null);
@@ -37,7 +39,7 @@ public static class EventJson
         return buffer.WrittenMemory;
     }
 
-    private static void WriteData(Utf8JsonWriter json, CgroupStats stats)
+    private static void WriteData(Utf8JsonWriter json, CgroupStats stats, ResctrlStats? resctrl)
     {
         WriteCpu(json, stats.Cpu ?? new CpuStats());
         WriteCpuset(json, stats.Cpuset);
@@ -64,6 +66,7 @@ public static class EventJson
         json.WriteEndObject();
         if (stats.RdmaCurrent.Count + stats.RdmaLimits.Count > 0) WriteRdma(json, stats);
         json.WriteStartObject("intel_rdt");
+        if (resctrl is not null) WriteResctrl(json, resctrl);
         json.WriteEndObject();
         json.WriteNull("network_interfaces");
     }
@@ -189,6 +192,55 @@ public static class EventJson
                 json.WriteString("device", entry.Device);
                 json.WriteNumber("hcaHandles", entry.Handles);
                 json.WriteNumber("hcaObjects", entry.Objects);
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+        }
+    }
+
+    private static void WriteResctrl(Utf8JsonWriter json, ResctrlStats stats)
+    {
+        if (stats.Cache is { } cache)
+        {
+            json.WriteStartObject("l3_cache_info");
+            json.WriteString("cbm_mask", cache.Mask);
+            WriteNonZero(json, "min_cbm_bits", cache.LeastBits);
+            WriteNonZero(json, "num_closids", cache.Classes);
+            json.WriteEndObject();
+        }
+
+        WriteText("l3_cache_schema_root", stats.RootCacheSchema);
+        WriteText("l3_cache_schema", stats.CacheSchema);
+        if (stats.Bandwidth is { } bandwidth)
+        {
+            json.WriteStartObject("mem_bw_info");
+            WriteNonZero(json, "bandwidth_gran", bandwidth.Granularity);
+            WriteNonZero(json, "delay_linear", bandwidth.DelayLinear);
+            WriteNonZero(json, "min_bandwidth", bandwidth.Least);
+            WriteNonZero(json, "num_closids", bandwidth.Classes);
+            json.WriteEndObject();
+        }
+
+        WriteText("mem_bw_schema_root", stats.RootBandwidthSchema);
+        WriteText("mem_bw_schema", stats.BandwidthSchema);
+        WriteCounters("mbm_stats", ("mbm_total_bytes", domain => domain.TotalBytes), ("mbm_local_bytes", domain => domain.LocalBytes));
+        WriteCounters("cmt_stats", ("llc_occupancy", domain => domain.Occupancy));
+
+        void WriteText(string name, string text)
+        {
+            if (text.Length > 0) json.WriteString(name, text);
+        }
+
+        void WriteCounters(string name, params ReadOnlySpan<(string Name, Func<ResctrlCounters, ulong?> Of)> counters)
+        {
+            var first = counters[0].Of;
+            if (!stats.Domains.Any(domain => first(domain) is not null)) return;
+            json.WriteStartArray(name);
+            foreach (var domain in stats.Domains)
+            {
+                json.WriteStartObject();
+                foreach (var counter in counters) WriteNonZero(json, counter.Name, counter.Of(domain) ?? 0);
                 json.WriteEndObject();
             }
 

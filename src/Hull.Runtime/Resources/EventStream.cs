@@ -2,6 +2,7 @@ using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Cgroups;
+using Hull.Linux.Resctrl;
 using Hull.Linux.Syscalls;
 
 namespace Hull.Runtime.Resources;
@@ -12,10 +13,11 @@ public static class EventStream
     private const short Readable = 1; // POLLIN
 
     /// <summary>One line of statistics.</summary>
-    public static ReadOnlyMemory<byte> Once(string id, ICgroup cgroup) => EventJson.Stats(id, cgroup.ReadStats());
+    public static ReadOnlyMemory<byte> Once(string id, ICgroup cgroup, ResctrlGroup? resctrl = null) => EventJson.Stats(id, cgroup.ReadStats(), resctrl?.ReadStats());
 
     /// <summary>Lines until the cgroup is gone or the caller has enough. The interval is more than 0.</summary>
-    public static void Follow(string id, ICgroup cgroup, TimeSpan interval, Action<ReadOnlyMemory<byte>> write, CancellationToken cancellationToken = default)
+    public static void Follow(
+        string id, ICgroup cgroup, TimeSpan interval, Action<ReadOnlyMemory<byte>> write, ResctrlGroup? resctrl = null, CancellationToken cancellationToken = default)
     {
         if (interval <= TimeSpan.Zero) throw HullException.Invalid("duration interval must be greater than 0");
         using var watch = TryWatch(cgroup);
@@ -32,7 +34,7 @@ public static class EventStream
             if (watch is null) Thread.Sleep(wait);
             if (Environment.TickCount64 < next) continue;
             next = Environment.TickCount64 + (long)interval.TotalMilliseconds;
-            if (cgroup.Exists) write(Once(id, cgroup));
+            if (cgroup.Exists) write(Once(id, cgroup, resctrl));
         }
     }
 

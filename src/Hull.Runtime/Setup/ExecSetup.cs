@@ -48,6 +48,12 @@ internal sealed class ExecSetup : IDisposable
         program.SetSession();
         program.Prctl("dumpable", Prctl.PR_SET_DUMPABLE, 0);
         SetAffinity(Process.ExecCpuAffinity?.Initial);
+        if (State.Resctrl is not null)
+        {
+            program.Notify(socket, NamespaceSetup.WantsCgroup);
+            program.WaitFor(socket, NamespaceSetup.WantsCgroup);
+        }
+
         foreach (var file in CgroupEntry.JoinDescriptors) program.Write(program.Inherit(file), "0"u8, "enter the cgroup");
         SetAffinity(Process.ExecCpuAffinity?.Final);
         var pidNamespace = EnterNamespaces(socket);

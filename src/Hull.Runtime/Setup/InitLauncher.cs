@@ -56,7 +56,8 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
                     Answer(report.Message);
                     break;
                 case NamespaceSetup.WantsCgroup:
-                    context.Cgroup.Add(Pid);
+                    if (context.CgroupEntry.NeedsPid) context.Cgroup.Add(Pid);
+                    context.Resctrl?.Add(Pid);
                     Answer(report.Message);
                     break;
                 case NamespaceSetup.ContinuesAs:
@@ -118,8 +119,10 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
     {
         if (!ChildProcess.IsReadable(Pidfd)) return;
         // It ended already. A program that was executed may have run to its end; one that was killed before has not.
-        if (ProcessCalls.PeekStatus(Pidfd) is { Signal: not 0 } status && context.StartListener is not null)
-            throw HullException.Internal($"the container's init was killed by {status} before it was ready");
+        if (ProcessCalls.PeekStatus(Pidfd) is not { Signal: not 0 and var signal } status) return;
+        if (context.StartListener is null && ProcessIdentity.HasExecuted(Pid)) return;
+        var hint = signal == 9 && context.Linux.Resources?.Memory?.Limit is > 0 and var limit ? $": its memory limit of {limit} bytes may be too low" : "";
+        throw new HullException(ErrorKind.ResourceExhausted, $"the container's init was killed by {status} before it executed its program{hint}");
     }
 
     private void RunHooks()

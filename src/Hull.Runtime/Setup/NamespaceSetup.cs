@@ -18,7 +18,7 @@ internal static class NamespaceSetup
     /// <summary>Message of the child: its user namespace waits for mappings. The answer is the same byte.</summary>
     internal const byte WantsMappings = (byte)'u';
 
-    /// <summary>Message of the child: it is to be put into its cgroup. The answer is the same byte.</summary>
+    /// <summary>Message of the child: it is to be put into its cgroup or group of resctrl. The answer is the same byte.</summary>
     internal const byte WantsCgroup = (byte)'c';
 
     /// <summary>Message of an intermediate child: the pid of the one that goes on.</summary>
@@ -112,7 +112,7 @@ internal static class NamespaceSetup
 
     private static void EnterCgroup(SetupContext context)
     {
-        if (context.CgroupEntry.NeedsPid)
+        if (context.CgroupEntry.NeedsPid || context.Resctrl is not null)
         {
             context.Program.Notify(context.Socket, WantsCgroup);
             context.Program.WaitFor(context.Socket, WantsCgroup);

@@ -19,9 +19,21 @@ internal static class SeccompListeners
             {
                 OciVersion = state.OciVersion, Fds = ["seccompFd"], Pid = pid, Metadata = seccomp.ListenerMetadata ?? "", State = state,
             };
-            using var socket = SocketCalls.ConnectUnix(path);
+            using var socket = Connect(path);
             var content = RuntimeDocuments.WriteProcessState(message);
             Check.Result(SocketCalls.Send(socket.Value, content, [listener.Value]), $"send the seccomp listener to {path}");
+        }
+    }
+
+    private static SafeFd Connect(string path)
+    {
+        try
+        {
+            return SocketCalls.ConnectUnix(path);
+        }
+        catch (HullException error)
+        {
+            throw new HullException(error.Kind, $"failed to connect with seccomp agent of linux.seccomp.listenerPath: {error.Message}", error);
         }
     }
 }

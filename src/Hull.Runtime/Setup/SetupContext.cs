@@ -2,6 +2,7 @@ using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Children;
+using Hull.Linux.Resctrl;
 using Hull.Linux.Seccomp;
 using Hull.Oci.Runtime;
 using Hull.Runtime.Specs;
@@ -29,6 +30,9 @@ internal sealed class SetupContext : IDisposable
     public required ICgroup Cgroup { get; init; }
 
     public required CgroupEntry CgroupEntry { get; init; }
+
+    /// <summary>The group of resctrl the container is to be in, if any.</summary>
+    public ResctrlGroup? Resctrl { get; init; }
 
     public SeccompProgram? Seccomp { get; init; }
 

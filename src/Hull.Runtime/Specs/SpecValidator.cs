@@ -18,6 +18,8 @@ public static class SpecValidator
         ValidateHooks(spec.Hooks);
         ValidateSysctls(linux);
         foreach (var device in linux.Devices ?? []) ValidateDevice(device);
+        if (linux.IntelRdt?.MemBwSchema is { Length: > 0 } schema && (!schema.StartsWith("MB:", StringComparison.Ordinal) || schema.Contains('\n')))
+            throw HullException.Invalid("linux.intelRdt.memBwSchema must be one line that starts with MB:");
         if (linux.RootfsPropagation is not (null or "" or "private" or "rprivate" or "slave" or "rslave" or "shared" or "rshared" or "unbindable" or "runbindable"))
             throw HullException.Invalid($"linux.rootfsPropagation: unknown propagation '{linux.RootfsPropagation}'");
         if (linux.Personality is { } personality && personality.Domain is not ("LINUX" or "LINUX32"))

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Hull.Linux.Cgroups;
+using Hull.Linux.Resctrl;
 using Hull.Oci.Runtime.Parsing;
 
 namespace Hull.Runtime.State;
@@ -37,6 +38,9 @@ internal sealed record StoredState
 
     public bool Rootless { get; init; }
 
+    /// <summary>The group of resctrl the container is in, where it is in one.</summary>
+    public ResctrlRecord? Resctrl { get; init; }
+
     /// <summary>Others were in the cgroup when the container was made.</summary>
     public bool SharesCgroup { get; init; }
 
@@ -67,8 +71,11 @@ internal static class StateDocument
             .Member("driver", state.Cgroup.Driver == CgroupDriver.Systemd ? "systemd" : "cgroupfs")
             .Member("unit", state.Cgroup.Unit)
             .Member("paths", state.Cgroup.Paths)
-            .Member("createdParents", state.Cgroup.CreatedParents);
-        return writer.EndObject().EndObject().ToBytes();
+            .Member("createdParents", state.Cgroup.CreatedParents)
+            .EndObject();
+        if (state.Resctrl is { } resctrl)
+            writer.BeginObject("resctrl").Member("path", resctrl.Path).Member("isOwn", resctrl.IsOwn).Member("monitorPath", resctrl.MonitorPath).EndObject();
+        return writer.EndObject().ToBytes();
     }
 
     internal static StoredState Read(ReadOnlySpan<byte> content, string name) => DocumentReader.Read(content, name, State);
@@ -95,6 +102,7 @@ internal static class StateDocument
             else if (json.Is("rootMount"u8)) state = state with { RootMount = json.Unsigned("rootMount") ?? 0 };
             else if (json.Is("namespaces"u8)) state = state with { Namespaces = json.Texts("namespaces") ?? [] };
             else if (json.Is("annotations"u8)) state = state with { Annotations = json.TextMap("annotations") };
+            else if (json.Is("resctrl"u8)) state = state with { Resctrl = Resctrl(ref json) };
             else if (json.Is("cgroup"u8)) state = state with { Cgroup = Cgroup(ref json) ?? state.Cgroup };
             else json.Skip();
         }
@@ -116,6 +124,21 @@ internal static class StateDocument
         }
 
         return record;
+    }
+
+    private static ResctrlRecord? Resctrl(ref DocumentReader json)
+    {
+        if (!json.Enter("resctrl")) return null;
+        var record = new ResctrlRecord("", false, null);
+        while (json.Next())
+        {
+            if (json.Is("path"u8)) record = record with { Path = json.Text("resctrl.path") ?? "" };
+            else if (json.Is("isOwn"u8)) record = record with { IsOwn = json.Flag("resctrl.isOwn") };
+            else if (json.Is("monitorPath"u8)) record = record with { MonitorPath = json.Text("resctrl.monitorPath") };
+            else json.Skip();
+        }
+
+        return record.Path.Contains('/') ? record : null;
     }
 
     private static DateTimeOffset Time(string? text) =>

@@ -32,6 +32,16 @@ public sealed class CgroupTests
         Assert.Equal("137", container.RunScript("sh -c 'exec tail /dev/zero' 2>/dev/null; echo $?").Split('\n')[^1]);
     }
 
+    [Theory, Runtimes(NotCrun = "it waits for good")]
+    public void ALimitThatLeavesNoMemoryForInitIsSaidSo(string runtime)
+    {
+        using var container = new Container(runtime);
+        container.Spec.Args("true").Set("linux.resources.memory", """{"limit":1}""");
+        var result = container.Run();
+        Assert.NotEqual(0, result.ExitCode);
+        if (container.Runtime.IsHull) Assert.Contains("memory limit of 1 bytes may be too low", result.Error);
+    }
+
     [Theory, Runtimes]
     public void CpuTimeIsLimited(string runtime)
     {

@@ -20,6 +20,22 @@ public sealed class ExecTests
         }
     }
 
+    [Theory, Runtimes(NotCrun = "it takes any path")]
+    public void ItEntersCgroupsBelowTheContainersOnly(string runtime)
+    {
+        using var container = new Container(runtime).StartSleeping();
+        Assert.Contains("is not a sub cgroup path", container.Call("exec", "--cgroup", "..", container.Id, "true").Error);
+        Assert.NotEqual(0, container.Call("exec", "--cgroup", "nowhere", container.Id, "true").ExitCode);
+        foreach (var path in ControlGroups.Existing(container.CgroupsPath).ToArray()) Directory.CreateDirectory(path + "/inner");
+        // A cpuset that has no processors takes no process, so in v1 controllers are named one by one.
+        var inner = ControlGroups.IsV2 ? "inner" : "pids,memory:inner";
+        var lines = container.Call("exec", "--cgroup", inner, container.Id, "cat", "/proc/self/cgroup").Ok().Output.Split('\n');
+        Assert.EndsWith("/inner", lines.Single(line => line.Contains(ControlGroups.IsV2 ? "0::" : ":pids:")));
+        if (ControlGroups.IsV2) return;
+        Assert.DoesNotContain("/inner", lines.Single(line => line.Contains(":devices:")));
+        Assert.Contains("unknown controller", container.Call("exec", "--cgroup", "nothing:inner", container.Id, "true").Error);
+    }
+
     [Theory, Runtimes]
     public void EnvironmentDirectoryAndUserAreOptions(string runtime)
     {

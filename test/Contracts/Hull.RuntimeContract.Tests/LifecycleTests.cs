@@ -34,7 +34,10 @@ public sealed class LifecycleTests
         Assert.Equal(container.Bundle, (string?)state["bundle"]);
         Assert.StartsWith("1.", (string?)state["ociVersion"]);
         Assert.Equal("value", (string?)state["annotations"]!["org.example.key"]);
-        Assert.Contains("sleep", File.ReadAllText($"/proc/{container.Pid}/cmdline"));
+        // runc's start answers before init has executed the program.
+        var commandLine = $"/proc/{container.Pid}/cmdline";
+        for (var i = 0; i < 500 && !File.ReadAllText(commandLine).Contains("sleep"); i++) Thread.Sleep(20);
+        Assert.Contains("sleep", File.ReadAllText(commandLine));
     }
 
     [Theory, Runtimes]

@@ -53,7 +53,8 @@ public sealed class ConfigFuzzTests
         Assert.False(result.ExitCode is 134 or 135 or 136 or 139, $"it crashed with {result.ExitCode}: {text}");
         Assert.DoesNotContain("Unhandled exception", text);
         Assert.DoesNotContain("   at Hull.", text);
-        if (result.ExitCode != 0 && File.ReadAllText(output).Length == 0) Assert.NotEqual("", text.Trim());
+        // 137: the program itself was killed, by a limit on memory that left it just enough to start.
+        if (result.ExitCode is not (0 or 137) && File.ReadAllText(output).Length == 0) Assert.NotEqual("", text.Trim());
         container.AssertNothingIsLeft();
         return result.ExitCode == 0;
     }

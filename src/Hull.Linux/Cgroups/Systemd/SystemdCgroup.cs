@@ -66,9 +66,11 @@ internal sealed class SystemdCgroup(string unit, string slice, ICgroup inner, bo
         return new CgroupEntry { NeedsPid = true };
     }
 
-    public CgroupEntry OpenEntry(string? subgroup = null) => inner.OpenEntry(subgroup);
+    public CgroupEntry OpenEntry(IReadOnlyList<string>? subgroups = null) => inner.OpenEntry(subgroups);
 
-    public void Add(int pid, string? subgroup = null)
+    public CgroupEntry OpenEntryOf(int pid) => inner.OpenEntryOf(pid);
+
+    public void Add(int pid)
     {
         if (_limits is { } limits)
         {
@@ -76,11 +78,11 @@ internal sealed class SystemdCgroup(string unit, string slice, ICgroup inner, bo
             using var manager = SystemdManager.Open(rootless);
             manager.StartTransient(unit, [.. Identity(pid), .. UnitProperties.Of(limits, Version)]);
             // The directory is there; this makes those of controllers that systemd does not manage and writes what it cannot say.
-            using (inner.Prepare(limits)) inner.Add(pid, subgroup);
+            using (inner.Prepare(limits)) inner.Add(pid);
             return;
         }
 
-        inner.Add(pid, subgroup);
+        inner.Add(pid);
     }
 
     public void Apply(CgroupLimits limits)
