@@ -115,9 +115,16 @@ internal sealed partial class WorkloadService
         return await ChangeAsync(workload, async () =>
         {
             await workload.Ended.ConfigureAwait(false);
-            var spec = BuildInstance(workload, NoNetwork, workload.Record.Mounts);
-            var stopped = await driver.OpenStoppedRootAsync(spec, cancellationToken).ConfigureAwait(false);
-            await using (stopped.ConfigureAwait(false)) return await use(stopped).ConfigureAwait(false);
+            try
+            {
+                var mounts = await MountVolumesAsync(workload.Record, cancellationToken).ConfigureAwait(false);
+                var stopped = await driver.OpenStoppedRootAsync(BuildInstance(workload, NoNetwork, mounts), cancellationToken).ConfigureAwait(false);
+                await using (stopped.ConfigureAwait(false)) return await use(stopped).ConfigureAwait(false);
+            }
+            finally
+            {
+                await UnmountVolumesAsync(workload.Record).ConfigureAwait(false);
+            }
         }, cancellationToken).ConfigureAwait(false);
     }
 }

@@ -1,5 +1,5 @@
-using System.Runtime.ExceptionServices;
 using Hull.Core;
+using Hull.Linux.Processes;
 using Microsoft.Win32.SafeHandles;
 
 namespace Hull.Linux.Netlink;
@@ -15,7 +15,7 @@ public sealed class NetworkNamespace : IDisposable
     public SafeFileHandle Handle { get; }
 
     /// <summary>Makes an empty namespace; it lives as long as its descriptor, a mount of it, or something inside.</summary>
-    public static NetworkNamespace Create() => OnThread(() =>
+    public static NetworkNamespace Create() => OwnThread.Run("netns", () =>
     {
         if (NetlinkNative.unshare(NetlinkNative.CLONE_NEWNET) < 0) throw NetlinkError.Last("make a network namespace");
         return OpenFile("/proc/thread-self/ns/net");
@@ -35,7 +35,7 @@ public sealed class NetworkNamespace : IDisposable
     }
 
     /// <summary>Runs <paramref name="work"/> on a thread of its own in this namespace and waits for it.</summary>
-    public T Run<T>(Func<T> work) => OnThread(() =>
+    public T Run<T>(Func<T> work) => OwnThread.Run("netns", () =>
     {
         Enter();
         return work();
@@ -78,26 +78,5 @@ public sealed class NetworkNamespace : IDisposable
     {
         var descriptor = NetlinkNative.open(path, NetlinkNative.O_RDONLY | NetlinkNative.O_CLOEXEC, 0);
         return descriptor >= 0 ? new NetworkNamespace(NetlinkNative.Own(descriptor)) : throw NetlinkError.Last($"open {path}");
-    }
-
-    private static T OnThread<T>(Func<T> work)
-    {
-        T? result = default;
-        ExceptionDispatchInfo? failure = null;
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                result = work();
-            }
-            catch (Exception error)
-            {
-                failure = ExceptionDispatchInfo.Capture(error);
-            }
-        }, 256 * 1024) { IsBackground = true, Name = "netns" };
-        thread.Start();
-        thread.Join();
-        failure?.Throw();
-        return result!;
     }
 }

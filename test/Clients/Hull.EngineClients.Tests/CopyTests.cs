@@ -75,6 +75,31 @@ public sealed class CopyTests(Engine engine)
         }
     }
 
+    [Theory, MemberData(nameof(Clients))]
+    public void AContainerThatDoesNotRunIsCopiedToWithItsVolumes(string client)
+    {
+        using var here = new TemporaryDirectory("cp");
+        var name = "cpv" + client.Length;
+        engine.Docker(Engine.Client, "create", "--name", name, "-v", name + ":/kept", "busybox", "cat", "/kept/file").Ok();
+        try
+        {
+            File.WriteAllText(here["file"], "into the volume");
+            Copy(client, here["file"], name + ":/kept");
+            Copy(client, here["file"], name + ":/beside");
+            Assert.Equal("into the volume", engine.Docker(Engine.Client, "start", "-a", name).Ok().Output);
+            Assert.Equal("into the volume", engine.Docker(Engine.Client, "run", "--rm", "-v", name + ":/v", "busybox", "cat", "/v/file").Ok().Output);
+            Copy(client, name + ":/kept/file", here["back"]);
+            Copy(client, name + ":/beside", here["beside"]);
+            Assert.Equal("into the volume", File.ReadAllText(here["back"]));
+            Assert.Equal("into the volume", File.ReadAllText(here["beside"]));
+        }
+        finally
+        {
+            engine.Docker(Engine.Client, "rm", "-f", "-v", name).Ok();
+            engine.Docker(Engine.Client, "volume", "rm", name).Ok();
+        }
+    }
+
     [Fact]
     public void WhatAnEngineSendsNeverLeavesTheTarget()
     {

@@ -119,7 +119,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
     public Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken) =>
         Task.Run<IRootAccess>(() =>
         {
-            var mount = OpenRoot(spec.Root);
+            var mount = StoppedRoot.Open(OpenRoot(spec.Root), spec.Spec);
             return new HeldRoot(mount.Descriptor.Duplicate(), mount);
         }, cancellationToken);
 
