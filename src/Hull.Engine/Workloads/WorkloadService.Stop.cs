@@ -191,22 +191,35 @@ internal sealed partial class WorkloadService
         }, cancellationToken);
     }
 
+    private const int ForcedAttempts = 5;
+
     public async Task RemoveAsync(string workload, RemoveRequest request, CancellationToken cancellationToken)
     {
         var target = Get(workload);
         if (request.Link) throw HullException.Unsupported("links cannot be removed on their own: remove the container, or use a network");
-        if (target.State.IsRunning || target.State.Status == WorkloadStatus.Restarting)
+        for (var attempt = 1; ; attempt++)
         {
-            if (!request.Force)
+            if (target.State.IsRunning || target.State.Status == WorkloadStatus.Restarting)
             {
-                throw HullException.Conflict(
-                    $"cannot remove container \"/{target.Name}\": container is {target.State.Status.ToString().ToLowerInvariant()}: stop the container before removing or force remove");
+                if (!request.Force)
+                {
+                    throw HullException.Conflict(
+                        $"cannot remove container \"/{target.Name}\": container is {target.State.Status.ToString().ToLowerInvariant()}: stop the container before removing or force remove");
+                }
+
+                await StopCoreAsync(target, new StopRequest("KILL", 0), cancellationToken).ConfigureAwait(false);
             }
 
-            await StopCoreAsync(target, new StopRequest("KILL", 0), cancellationToken).ConfigureAwait(false);
+            try
+            {
+                await ChangeAsync(target, () => RemoveCoreAsync(target, request), CancellationToken.None).ConfigureAwait(false);
+                return;
+            }
+            catch (HullException error) when (request.Force && error.Kind == ErrorKind.Conflict && target.State.IsRunning && attempt < ForcedAttempts)
+            {
+                // Its health check or somebody else started it in between.
+            }
         }
-
-        await ChangeAsync(target, () => RemoveCoreAsync(target, request), CancellationToken.None).ConfigureAwait(false);
     }
 
     /// <summary>
