@@ -54,6 +54,10 @@ namespace Hull.Protocol;
 [JsonSerializable(typeof(VolumeInfo))]
 [JsonSerializable(typeof(VolumeCreateRequest))]
 [JsonSerializable(typeof(VolumesPruneAnswer))]
+[JsonSerializable(typeof(VolumeSnapshotInfo))]
+[JsonSerializable(typeof(List<VolumeSnapshotInfo>))]
+[JsonSerializable(typeof(VolumeSnapshotRequest))]
+[JsonSerializable(typeof(VolumeCloneRequest))]
 public sealed partial class DockerJson : JsonSerializerContext
 {
     /// <summary>As <c>Default</c>, without escaping what only HTML would need escaped.</summary>

@@ -28,7 +28,9 @@ internal static class ResourceFlags
         .Value("device-read-bps", null, "device:rate", "bytes read per second", v => (limits.BlkioDeviceReadBps ??= []).Add(Rate(v, ByteSize.Parse)))
         .Value("device-write-bps", null, "device:rate", "bytes written per second", v => (limits.BlkioDeviceWriteBps ??= []).Add(Rate(v, ByteSize.Parse)))
         .Value("device-read-iops", null, "device:rate", "reads per second", v => (limits.BlkioDeviceReadIOps ??= []).Add(Rate(v, Number)))
-        .Value("device-write-iops", null, "device:rate", "writes per second", v => (limits.BlkioDeviceWriteIOps ??= []).Add(Rate(v, Number)));
+        .Value("device-write-iops", null, "device:rate", "writes per second", v => (limits.BlkioDeviceWriteIOps ??= []).Add(Rate(v, Number)))
+        .Value("network-egress", null, "rate", "bits per second it may send on each network, such as 10mbit; none for no limit", v => limits.NetworkEgress = BitRate.Parse(v))
+        .Value("network-ingress", null, "rate", "bits per second that reach it on each network", v => limits.NetworkIngress = BitRate.Parse(v));
 
     public static Ulimit Ulimit(string text)
     {

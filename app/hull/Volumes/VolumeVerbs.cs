@@ -17,6 +17,7 @@ internal static class VolumeVerbs
         new("ls", "List volumes", () => new ListVolumesVerb(), "list"),
         new("inspect", "Show everything about volumes", () => new InspectVerb("volume inspect [options] VOLUME...", ("volume", "/volumes/{}"))),
         new("rm", "Remove volumes", () => new RemoveVolumeVerb(), "remove"),
+        .. VolumeContentVerbs.All(),
         new("prune", "Remove volumes that nothing uses", () => new PruneVerb("volume prune", "/volumes/prune", "VolumesDeleted")),
     ];
 

@@ -32,6 +32,7 @@ public sealed class DockerEdge
         new TransferEndpoints(services).Map(router);
         new NetworkEndpoints(services.Engine, services.Clock).Map(router);
         new VolumeEndpoints(services.Engine, services.Clock).Map(router);
+        new Native.VolumeContentEndpoints(services.Engine).Map(router);
         new Native.RunEndpoint(services).Map(router);
         new Native.ExecEndpoint(services).Map(router);
         new Native.DoctorEndpoint(services).Map(router);

@@ -15,7 +15,7 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
     private static readonly HashSet<string> s_hostConfig = new(StringComparer.OrdinalIgnoreCase)
     {
         "AutoRemove", "BlkioWeight", "CapDrop", "ConsoleSize", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts",
-        "GroupAdd", "Init", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus", "PidsLimit", "PortBindings", "PublishAllPorts", "ReadonlyRootfs",
+        "GroupAdd", "Init", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus", "NetworkEgress", "NetworkIngress", "PidsLimit", "PortBindings", "PublishAllPorts", "ReadonlyRootfs",
         "RestartPolicy", "ShmSize", "Tmpfs", "ContainerIDFile", "DependsOn",
         // Judged one by one below.
         "Binds", "Mounts", "NetworkMode", "SecurityOpt", "IpcMode", "CgroupnsMode", "LogConfig", "Isolation",
@@ -23,8 +23,8 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
 
     private static readonly HashSet<string> s_update = new(StringComparer.OrdinalIgnoreCase)
     {
-        "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus", "PidsLimit",
-        "PortBindings", "RestartPolicy", "Healthcheck", "DependsOn",
+        "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus", "NetworkEgress", "NetworkIngress",
+        "PidsLimit", "PortBindings", "RestartPolicy", "Healthcheck", "DependsOn",
     };
 
     private static readonly HashSet<string> s_network = new(StringComparer.OrdinalIgnoreCase)

@@ -176,7 +176,7 @@ public sealed record ResourceLimits
     public IReadOnlyList<DeviceRate> ReadOperationsPerSecond { get; init; } = [];
     public IReadOnlyList<DeviceRate> WriteOperationsPerSecond { get; init; } = [];
 
-    /// <summary>Bits per second into and out of the instance, over all its endpoints; null for no limit.</summary>
+    /// <summary>Bits per second into and out of the instance, on each of its networks; 0 or null for no limit.</summary>
     public long? NetworkIngressBits { get; init; }
 
     public long? NetworkEgressBits { get; init; }

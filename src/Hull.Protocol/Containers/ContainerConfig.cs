@@ -204,6 +204,14 @@ public class ResourceSettings
     public long CpuPercent { get; set; }
     public long IOMaximumIOps { get; set; }
     public long IOMaximumBandwidth { get; set; }
+
+    /// <summary>Hull's: bits per second that it may send on each of its networks; 0 for what it was, -1 for no limit.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public long NetworkEgress { get; set; }
+
+    /// <summary>Hull's: bits per second that reach it on each of its networks; 0 for what it was, -1 for no limit.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public long NetworkIngress { get; set; }
 }
 
 /// <summary>Body of <c>POST /containers/{id}/update</c>; the members after the limits are Hull's, but for the policy.</summary>

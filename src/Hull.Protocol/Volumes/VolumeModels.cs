@@ -44,3 +44,31 @@ public sealed class VolumesPruneAnswer
     public IReadOnlyList<string>? VolumesDeleted { get; set; }
     public long SpaceReclaimed { get; set; }
 }
+
+/// <summary>Hull's: a volume's content kept at a moment.</summary>
+public sealed class VolumeSnapshotInfo
+{
+    public string Name { get; set; } = "";
+    public string CreatedAt { get; set; } = Timestamps.Zero;
+
+    /// <summary>Bytes it takes on disk, shared ones included.</summary>
+    public long Size { get; set; }
+}
+
+/// <summary>Hull's: body of <c>POST /hull/v1/volumes/{name}/snapshots</c>.</summary>
+public sealed class VolumeSnapshotRequest
+{
+    public string? Name { get; set; }
+}
+
+/// <summary>Hull's: body of <c>POST /hull/v1/volumes/{name}/clone</c>.</summary>
+public sealed class VolumeCloneRequest
+{
+    public string? Name { get; set; }
+
+    /// <summary>Null for the content of now.</summary>
+    public string? Snapshot { get; set; }
+
+    public Dictionary<string, string>? DriverOpts { get; set; }
+    public Dictionary<string, string>? Labels { get; set; }
+}

@@ -9,6 +9,9 @@ internal static class ResourceMapping
 {
     private const long MinimumMemory = 6 << 20;
 
+    /// <summary>Below it a packet of ordinary size takes more than a second.</summary>
+    private const long MinimumRate = 8000;
+
     public static ResourceLimits ToLimits(ResourceSettings settings)
     {
         Check(settings);
@@ -34,6 +37,8 @@ internal static class ResourceMapping
             WriteBytesPerSecond = Rates(settings.BlkioDeviceWriteBps),
             ReadOperationsPerSecond = Rates(settings.BlkioDeviceReadIOps),
             WriteOperationsPerSecond = Rates(settings.BlkioDeviceWriteIOps),
+            NetworkEgressBits = Rate(settings.NetworkEgress),
+            NetworkIngressBits = Rate(settings.NetworkIngress),
         };
     }
 
@@ -59,6 +64,8 @@ internal static class ResourceMapping
         settings.BlkioDeviceWriteBps = Rates(limits.WriteBytesPerSecond);
         settings.BlkioDeviceReadIOps = Rates(limits.ReadOperationsPerSecond);
         settings.BlkioDeviceWriteIOps = Rates(limits.WriteOperationsPerSecond);
+        settings.NetworkEgress = limits.NetworkEgressBits ?? 0;
+        settings.NetworkIngress = limits.NetworkIngressBits ?? 0;
     }
 
     private static void Check(ResourceSettings settings)
@@ -72,6 +79,8 @@ internal static class ResourceMapping
             throw HullException.Invalid($"Invalid value: {settings.MemorySwappiness}, valid memory swappiness range is 0-100");
         if (settings.Memory > 0 && settings.MemoryReservation > settings.Memory)
             throw HullException.Invalid("Minimum memory limit can not be less than memory reservation limit, see usage");
+        if (settings.NetworkEgress is not (0 or -1) and < MinimumRate || settings.NetworkIngress is not (0 or -1) and < MinimumRate)
+            throw HullException.Invalid($"invalid network rate: the least is {MinimumRate} bits per second, and -1 is no limit");
         if (settings.NanoCpus < 0) throw HullException.Invalid("invalid number of processors: it cannot be negative");
         if (settings.NanoCpus > 0 && settings.CpuPeriod > 0)
             throw HullException.Invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
@@ -82,6 +91,9 @@ internal static class ResourceMapping
         if (settings.BlkioWeight is not 0 and (< 10 or > 1000))
             throw HullException.Invalid("Range of blkio weight is from 10 to 1000");
     }
+
+    /// <summary>-1 takes a limit away, which the engine writes as 0.</summary>
+    private static long? Rate(long value) => value switch { 0 => null, -1 => 0, _ => value };
 
     private static long? NullIfZero(long value) => value == 0 ? null : value;
 
