@@ -67,15 +67,16 @@ for tag in big other small; do
     skopeo copy -q --dest-tls-verify=false "oci:$work/layout:$tag" "docker://$own/bench:$tag"
 done
 
-# Runs a command with the disk idle: seconds, MiB at its peak, and seconds of the sync behind it in $REPLY.
+# Runs a command with the disk idle: seconds, seconds of processors, MiB at its peak, and seconds of the sync behind it in
+# $REPLY. Processor time is the least disturbed by what else runs on the machine.
 once() {
-    local seconds memory began
+    local seconds user system memory began
     sync
-    /usr/bin/time -f '%e %M' -o "$work/time" "$@" > "$work/out" 2>&1 || { cat "$work/out" >&2; return 1; }
-    read -r seconds memory < "$work/time"
+    /usr/bin/time -f '%e %U %S %M' -o "$work/time" "$@" > "$work/out" 2>&1 || { cat "$work/out" >&2; return 1; }
+    read -r seconds user system memory < "$work/time"
     began=$EPOCHREALTIME
     sync
-    REPLY="$seconds $((memory / 1024)) $(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }')"
+    REPLY="$seconds $(awk -v u="$user" -v s="$system" 'BEGIN { print u + s }') $((memory / 1024)) $(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }')"
 }
 
 # pairs TAG NAME WIPE COMMAND...: pulls with Hull and with a peer in turn, and prints both and their ratios.
@@ -93,10 +94,10 @@ import sys
 tag, name, path = sys.argv[1:]
 median = lambda values: sorted(values)[len(values) // 2]
 rows = [[float(word) for word in line.split()] for line in open(path)]
-hull, peer = [[median([row[i] for row in rows]) for i in part] for part in ((0, 1, 2), (3, 4, 5))]
+hull, peer = [[median([row[i] for row in rows]) for i in range(first, first + 4)] for first in (0, 4)]
 ratio = lambda a, b: median([sum(row[i] for i in a) / max(sum(row[i] for i in b), 0.001) for row in rows])
-print(f"{tag:6} hull {hull[0]:7.2f} s {hull[1]:4.0f} MiB, sync {hull[2]:5.2f} s   {name:20} {peer[0]:7.2f} s {peer[1]:4.0f} MiB, sync {peer[2]:5.2f} s"
-      f"   time {ratio([0], [3]):.2f} (with sync {ratio([0, 2], [3, 5]):.2f}), memory {ratio([1], [4]):.2f}")
+show = lambda name, row: f"{name:18} {row[0]:7.2f} s (processors {row[1]:6.2f} s) {row[2]:4.0f} MiB, sync {row[3]:5.2f} s"
+print(f"{tag:6}{show('hull', hull)}\n      {show(name, peer)}   ratio: time {ratio([0], [4]):.2f}, with sync {ratio([0, 3], [4, 7]):.2f}, processors {ratio([1], [5]):.2f}, memory {ratio([2], [6]):.2f}")
 PYTHON
 }
 
@@ -131,4 +132,4 @@ wipe "$work/hull"
 out/bin/hull pull --root "$work/hull" -q "$own/bench:big" > /dev/null
 before=$(du -sm "$work/hull" | cut -f1)
 once out/bin/hull pull --root "$work/hull" -q "$own/bench:other"
-echo "a second image that shares nine layers of ten, seconds, MiB, sync: $REPLY; $(($(du -sm "$work/hull" | cut -f1) - before)) MiB more on disk"
+echo "a second image that shares nine layers of ten, seconds, processors, MiB, sync: $REPLY; $(($(du -sm "$work/hull" | cut -f1) - before)) MiB more on disk"

@@ -40,19 +40,27 @@ internal sealed class SnapshotCatalog
         return AtomicFile.TryReadJson(Path.Combine(ActiveDirectory(key), RecordName), SnapshotJson.Default.SnapshotRecord);
     }
 
-    public SnapshotRecord? FindCommitted(ChainId chain) =>
-        AtomicFile.TryReadJson(CommittedPath(chain), SnapshotJson.Default.SnapshotRecord);
+    public SnapshotRecord? FindCommitted(ChainId chain) => ReadCommitted(CommittedPath(chain));
 
     public List<SnapshotRecord> List()
     {
         var records = new List<SnapshotRecord>();
-        foreach (var path in Directory.EnumerateFiles(Path.Combine(Root, "committed"), "*.json")) AddRecord(records, path);
-        foreach (var directory in Directory.EnumerateDirectories(Path.Combine(Root, "active"))) AddRecord(records, Path.Combine(directory, RecordName));
+        foreach (var path in Directory.EnumerateFiles(Path.Combine(Root, "committed"), "*.json"))
+        {
+            if (ReadCommitted(path) is { } record) records.Add(record);
+        }
+
+        foreach (var directory in Directory.EnumerateDirectories(Path.Combine(Root, "active")))
+        {
+            if (AtomicFile.TryReadJson(Path.Combine(directory, RecordName), SnapshotJson.Default.SnapshotRecord) is { } record) records.Add(record);
+        }
+
         return records;
     }
 
+    /// <summary>Not flushed: it says nothing that the image does not, so one that a crash of the machine tore is none.</summary>
     public void AddCommitted(SnapshotRecord record) =>
-        AtomicFile.WriteJson(CommittedPath(ChainId.Parse(record.Key)), record, SnapshotJson.Default.SnapshotRecord);
+        AtomicFile.WriteJson(CommittedPath(ChainId.Parse(record.Key)), record, SnapshotJson.Default.SnapshotRecord, durable: false);
 
     public void RemoveCommitted(ChainId chain) => AtomicFile.Delete(CommittedPath(chain));
 
@@ -101,9 +109,16 @@ internal sealed class SnapshotCatalog
 
     private string CommittedPath(ChainId chain) => Path.Combine(Root, "committed", $"{chain.Digest.Algorithm}-{chain.Digest.Hex}.json");
 
-    private static void AddRecord(List<SnapshotRecord> records, string path)
+    private static SnapshotRecord? ReadCommitted(string path)
     {
-        if (AtomicFile.TryReadJson(path, SnapshotJson.Default.SnapshotRecord) is { } record) records.Add(record);
+        try
+        {
+            return AtomicFile.TryReadJson(path, SnapshotJson.Default.SnapshotRecord);
+        }
+        catch (HullException error) when (error.Kind == ErrorKind.DataCorrupted)
+        {
+            return null;
+        }
     }
 
     private static void TryDelete(string path)

@@ -49,6 +49,18 @@ public sealed class UnflushedTests : IDisposable
     }
 
     [Fact]
+    public async Task A_torn_record_of_a_snapshot_is_none_and_is_made_again()
+    {
+        var images = Open("first");
+        await PullAsync(images);
+        Damage(Directory.GetFiles(_directory["store/snapshots/overlay/committed"]).Single());
+        images = Open("second");
+        Assert.Empty(images.Snapshotter.List());
+        Assert.NotNull(await images.EnsureUnpackedAsync(images.Resolve("x:1")));
+        Assert.Single(images.Snapshotter.List());
+    }
+
+    [Fact]
     public async Task What_was_flushed_is_not_doubted()
     {
         var first = Open("first");
