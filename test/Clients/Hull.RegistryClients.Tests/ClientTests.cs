@@ -65,12 +65,14 @@ public sealed class ClientTests : IDisposable
         Require.Root();
         var skopeo = Require.Program("skopeo");
         using var registry = RegistryProcess.Hull();
+        // In the same registry skopeo would mount the gzip layer that it remembers to be the same content.
+        using var fresh = RegistryProcess.Hull();
         PushTo(registry, "a/busybox:v1");
         Command.Run(skopeo, "copy", "--src-tls-verify=false", $"docker://{registry.Address}/a/busybox:v1", $"dir:{_directory["plain"]}").Ok();
         Command.Run(skopeo, "copy", "--dest-decompress", $"dir:{_directory["plain"]}", $"dir:{_directory["open"]}").Ok();
-        Command.Run(skopeo, "copy", "--dest-tls-verify=false", "--dest-compress-format", "zstd", $"dir:{_directory["open"]}", $"docker://{registry.Address}/z/busybox:v1").Ok();
-        Assert.Contains("+zstd", Command.Run(skopeo, "inspect", "--raw", "--tls-verify=false", $"docker://{registry.Address}/z/busybox:v1").Ok().Output);
-        Command.Run(Hull, "pull", "--root", _directory["other"], "-q", $"{registry.Address}/z/busybox:v1").Ok();
+        Command.Run(skopeo, "copy", "--dest-tls-verify=false", "--dest-compress-format", "zstd", $"dir:{_directory["open"]}", $"docker://{fresh.Address}/z/busybox:v1").Ok();
+        Assert.Contains("+zstd", Command.Run(skopeo, "inspect", "--raw", "--tls-verify=false", $"docker://{fresh.Address}/z/busybox:v1").Ok().Output);
+        Command.Run(Hull, "pull", "--root", _directory["other"], "-q", $"{fresh.Address}/z/busybox:v1").Ok();
         Command.Run(Hull, "image", "verify", "--root", _directory["other"]).Ok();
     }
 

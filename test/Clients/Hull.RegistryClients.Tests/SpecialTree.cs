@@ -16,7 +16,9 @@ internal static class SpecialTree
 
     /// <summary>One line per file with all that must be the same; the root's own time is the unpacker's.</summary>
     public static string List(string directory) => Shell("""
-        cd "$1" && find . -mindepth 1 \( -type f -printf '%p %y %m %U:%G %s %T@ %n\n' -o -type l -printf '%p %y %U:%G %l\n' -o -printf '%p %y %m %U:%G %T@\n' \) | sort
+        cd "$1" && find . -mindepth 1 \( -type f -printf '%p %y %m %U:%G %s %T@ %n\n' -o -type l -printf '%p %y %U:%G %T@ %l\n' -o -printf '%p %y %m %U:%G %T@\n' \) | sort
+        find . \( -type b -o -type c \) -exec stat -c '%n device %t:%T' {} +
+        find . -type f -links +1 -printf '%i %p\n' | sort | awk '{ if ($1 == last) print name " is " $2; last = $1; name = $2 }'
         getfattr -hRd -m - --absolute-names . 2> /dev/null | sort
         """, directory);
 
