@@ -96,7 +96,7 @@ internal sealed class FakeEngine : IHullEngine, IWorkloads, IExecs, IEvents
         return Task.FromResult<IReadOnlyList<string>>([]);
     }
 
-    public WaitRegistration Wait(string workload, WaitCondition condition) => new(Get(workload).Exit.Task, () => { });
+    public WaitRegistration Wait(string workload, WaitCondition condition) => new(workload, Get(workload).Exit.Task, () => { });
 
     public Task<IAttachment> AttachAsync(string workload, AttachRequest request, CancellationToken cancellationToken) =>
         Task.FromResult<IAttachment>(new EchoAttachment(Get(workload)));
