@@ -56,7 +56,7 @@ internal sealed class ExecVerb : Verb, ICommandRunner
     {
         var (columns, rows) = request.Tty ? TerminalMode.Size() : (0, 0);
         if (columns > 0) request.ConsoleSize = [rows, columns];
-        var json = JsonSerializer.SerializeToUtf8Bytes(request, DockerJson.Wire.ExecCreateRequest);
+        var json = RequestJson.Write(request);
         var stream = call.Engine.Hijack("/hull/v1/exec?container=" + Uri.EscapeDataString(container), json, raw: true);
         using var session = new StreamSession(call, stream);
         if (request.Tty && TerminalMode.IsInputTerminal) session.UseTerminal($"/exec/{stream.Header("Hull-Exec")}/resize");

@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using Hull.Cli.Verbs;
 using Hull.Client;
 using Hull.Core;
@@ -47,7 +46,7 @@ internal sealed class RunVerb : Verb, ICommandRunner
     private int RunAttached(Invocation call, ContainerCreateRequest request, string attach)
     {
         var path = "/hull/v1/run?attach=" + attach + Query();
-        var body = JsonSerializer.SerializeToUtf8Bytes(request, DockerJson.Wire.ContainerCreateRequest);
+        var body = RequestJson.Write(request);
         var stream = WithPull(call, request.Image!, () => call.Engine.Hijack(path, body, raw: true));
         using var session = new StreamSession(call, stream);
         var id = stream.Header("Hull-Workload") ?? throw HullException.Internal("the engine did not say what it made");
