@@ -19,6 +19,7 @@ public sealed class ApiRequest
 
     private readonly HttpContext context;
     private CancellationTokenSource? disconnected;
+    private HijackedConnection? hijacked;
 
     internal ApiRequest(HttpContext context) => this.context = context;
 
@@ -180,6 +181,7 @@ public sealed class ApiRequest
         Response.Headers.Connection = upgrade ? "Upgrade" : "close";
         if (upgrade) Response.Headers.Upgrade = "tcp";
         var connection = new HijackedConnection(new DuplexStream(transport.Inner), context.Features.Get<IConnectionSocketFeature>()?.Socket);
+        hijacked = connection;
         await connection.WriteHeadAsync(Response, upgrade ? "101 UPGRADED" : "200 OK").ConfigureAwait(false);
         // Whatever the server would answer when this request ends, the stream has been answer enough.
         transport.Close();
@@ -192,6 +194,13 @@ public sealed class ApiRequest
         var body = absent ?? throw HullException.Invalid("the request has no body");
         if (Guard is not null) await Guard.AdmitAsync(default, body).ConfigureAwait(false);
         return body;
+    }
+
+    /// <summary>Ends an answer that would go on for as long as what it follows.</summary>
+    internal void EndStream()
+    {
+        hijacked?.End();
+        context.Abort();
     }
 
     internal void Release() => disconnected?.Dispose();

@@ -114,7 +114,7 @@ public sealed class ApiServer : IAsyncDisposable
         {
             foreach (var request in active.Keys)
             {
-                if (request.IsStream) request.Context.Abort();
+                if (request.IsStream) request.EndStream();
             }
         }
 

@@ -13,8 +13,12 @@ public sealed class HijackedConnection : IAsyncDisposable
 {
     private readonly Stream stream;
     private readonly Socket? socket;
+    private readonly CancellationTokenSource ended = new();
 
     internal HijackedConnection(Stream stream, Socket? socket) => (this.stream, this.socket) = (stream, socket);
+
+    /// <summary>Cancelled when the engine stops.</summary>
+    public CancellationToken Ended => ended.Token;
 
     /// <summary>
     /// Whether a client on a unix socket has gone altogether, which reading cannot tell from a half-close. Over TCP it
@@ -48,6 +52,8 @@ public sealed class HijackedConnection : IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => stream.DisposeAsync();
+
+    internal void End() => ended.Cancel();
 
     internal async Task WriteHeadAsync(HttpResponse response, string status)
     {

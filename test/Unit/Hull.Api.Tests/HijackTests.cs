@@ -39,6 +39,19 @@ public sealed class HijackTests
     }
 
     [Fact]
+    public async Task AStoppingServerDoesNotWaitForStreams()
+    {
+        await using var api = new ApiFixture();
+        var id = await StartInteractiveAsync(api);
+        using var socket = api.Raw($"POST /v1.42/containers/{id}/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+        Assert.Equal(4, socket.Receive(new byte[4], SocketFlags.None));
+        var patience = TimeSpan.FromSeconds(60);
+        var started = TimeProvider.System.GetTimestamp();
+        await api.StopAsync(patience);
+        Assert.True(TimeProvider.System.GetElapsedTime(started) < patience / 2, "the attached client was waited for");
+    }
+
+    [Fact]
     public async Task TerminalsAreNotFramed()
     {
         await using var api = new ApiFixture();

@@ -14,10 +14,10 @@ internal static class StreamPump
     /// <param name="attachment">The process.</param>
     /// <param name="framed">Whether output is framed; with a terminal it never is.</param>
     /// <param name="input">Whether what the client sends is input; it is read in any case, to notice its end.</param>
-    /// <returns>Whether the client left before the output ended.</returns>
+    /// <returns>Whether the client left, or the engine stops, before the output ended.</returns>
     public static async Task<bool> RunAsync(HijackedConnection connection, IAttachment attachment, bool framed, bool input)
     {
-        using var done = new CancellationTokenSource();
+        using var done = CancellationTokenSource.CreateLinkedTokenSource(connection.Ended);
         var forward = ForwardInputAsync(connection, attachment, input, done);
         try
         {

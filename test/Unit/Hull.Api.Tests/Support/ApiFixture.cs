@@ -69,6 +69,13 @@ public sealed class ApiFixture : IAsyncDisposable
         return text.ToString();
     }
 
+    /// <summary>Stops serving; requests have so long to end.</summary>
+    public async Task StopAsync(TimeSpan grace)
+    {
+        using var soon = new CancellationTokenSource(grace);
+        await server.StopAsync(soon.Token);
+    }
+
     public async ValueTask DisposeAsync()
     {
         using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
