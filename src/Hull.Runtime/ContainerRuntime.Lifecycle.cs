@@ -21,6 +21,8 @@ namespace Hull.Runtime;
 /// <content>Create, start and delete.</content>
 public sealed partial class ContainerRuntime
 {
+    private (string Id, Spec Spec)? _made;
+
     /// <summary>Makes a container and its init. On failure nothing stays.</summary>
     public ContainerProcess Create(string id, CreateOptions create) => Make(id, create, waitForStart: true, out _);
 
@@ -48,7 +50,9 @@ public sealed partial class ContainerRuntime
         using var directory = ContainerDirectory.Open(Options.Root, id, locked: true);
         var state = directory.ReadState();
         using var init = ProcessIdentity.TryOpen(state) ?? throw HullException.Conflict($"cannot start container {id}: it is stopped");
-        var spec = directory.ReadSpec();
+        // What this object made it need not read again; the file does not change between the two.
+        var spec = _made is { } made && made.Id == id ? made.Spec : directory.ReadSpec();
+        _made = null;
         if (!directory.IsWaitingForStart()) throw HullException.Conflict($"cannot start container {id}: it is not in the created state");
         Options.Debug?.Invoke($"start: init {state.Pid} of container {id} is told to execute {spec.Process?.Args?[0]}");
         RunStartContainer(state, spec, init);
@@ -132,7 +136,9 @@ public sealed partial class ContainerRuntime
             PrepareResctrl(resctrl, spec.Linux.IntelRdt);
             if (WarnOfNeighbours(cgroup, entry)) state = state with { SharesCgroup = true };
             DebugPlan(state, spec, seccomp);
-            return MakeInit(directory, create, spec, state, cgroup, entry, seccomp, isWaiting);
+            var init = MakeInit(directory, create, spec, state, cgroup, entry, seccomp, isWaiting);
+            if (isWaiting) _made = (id, spec);
+            return init;
         }
         catch
         {

@@ -49,6 +49,9 @@ internal sealed class Sandbox : IDisposable
 /// <summary>Keeps a few sandboxes ready, so that making one is off the path of a start.</summary>
 internal sealed class SandboxPool(int size) : IDisposable
 {
+    /// <summary>Longer than a short command takes: making a namespace holds the lock that taking its predecessor down needs.</summary>
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(40);
+
     private readonly ConcurrentQueue<Sandbox> ready = new();
     private int filling;
     private volatile bool disposed;
@@ -68,7 +71,7 @@ internal sealed class SandboxPool(int size) : IDisposable
         {
             try
             {
-                await Task.Delay(20);
+                await Task.Delay(Pause);
                 while (!disposed && ready.Count < size) ready.Enqueue(Sandbox.Create());
             }
             catch (Hull.Core.HullException)

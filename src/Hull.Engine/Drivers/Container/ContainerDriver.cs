@@ -132,7 +132,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
 
     public Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt) => ShimRemains.EndOrphanAsync(spec, startedAt, Clock);
 
-    public void OnStarted() => Task.Run(_launcher.Prepare);
+    public void OnStarted() => _launcher.PrepareSoon();
 
     public Task TakeBackAsync(InstanceSpec spec, ChildProcess? shim) => ShimRemains.TakeBackAsync(spec, shim, RuntimeRoot);
 

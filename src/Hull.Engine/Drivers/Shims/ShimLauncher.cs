@@ -12,9 +12,13 @@ namespace Hull.Engine.Drivers.Shims;
 /// </summary>
 public sealed class ShimLauncher(string? path) : IDisposable
 {
+    /// <summary>What a short command needs to its end; longer would leave the next of a quick sequence without.</summary>
+    private static readonly TimeSpan s_preparePause = TimeSpan.FromMilliseconds(15);
+
     private readonly Lock _gate = new();
     private (ChildProcess Process, SafeFd Socket)? _ready;
     private int _argumentLength;
+    private int _preparing;
     private bool _disposed;
 
     /// <summary>The program: as configured, else beside this one.</summary>
@@ -41,8 +45,21 @@ public sealed class ShimLauncher(string? path) : IDisposable
         return StartNow(runtimeDirectory);
     }
 
-    /// <summary>Makes the next one ready, when there is none. Called when the processor has nothing more urgent.</summary>
-    public void Prepare()
+    /// <summary>Makes the next one ready in a moment: first the processor is for the instance that has just started, and its end.</summary>
+    public void PrepareSoon()
+    {
+        if (Interlocked.Exchange(ref _preparing, 1) == 0) _ = PrepareLaterAsync();
+    }
+
+    private async Task PrepareLaterAsync()
+    {
+        await Task.Delay(s_preparePause).ConfigureAwait(false);
+        Volatile.Write(ref _preparing, 0);
+        Prepare();
+    }
+
+    /// <summary>Makes the next one ready now, when there is none.</summary>
+    private void Prepare()
     {
         lock (_gate)
         {
