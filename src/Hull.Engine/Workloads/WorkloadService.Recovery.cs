@@ -83,6 +83,13 @@ internal sealed partial class WorkloadService
         }
 
         var exit = await EndOfAsync(workload, instance, state).ConfigureAwait(false);
+        if (exit is null && spec is not null && workload.Record.Config.AutoRemove && state.StartedAt is null)
+        {
+            // Its start was under way and will not be asked for again.
+            await RemoveCoreAsync(workload, new RemoveRequest(Volumes: true)).ConfigureAwait(false);
+            return false;
+        }
+
         if (exit is null) return state.Status == WorkloadStatus.Restarting || RestartDecision.AtStartup(workload.Record.Config.Restart, state, state.ExitCode) && state.StartedAt is not null;
         SetState(workload, now => now with
         {
