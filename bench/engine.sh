@@ -2,7 +2,7 @@
 # The engine against dockerd and podman with the same image, in interleaved pairs in one run. Each engine has a network
 # namespace of its own. Arguments name the parts to measure: run exec parallel memory logs ports ps (all of them without).
 # HULL_BENCH_ROUNDS (15) pairs, HULL_BENCH_LINES (10000000) lines of 100 bytes, HULL_BENCH_PS (1000) containers.
-# Needs root. Another dockerd may run, but takes processor time from both sides.
+# Needs root. Another dockerd may run, but takes processor time from both sides. What is on the left of a line is Hull's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/out/bin:$PATH"
@@ -12,7 +12,7 @@ parts=("$@")
 work=$(mktemp -d /var/tmp/hull-bench-engine.XXXXXX)
 name=hb$$
 ours="unix://$work/hull.sock" theirs="unix://$work/docker.sock"
-podman="nsenter --net=/run/netns/$name-p podman --root $work/podman --runroot $work/podman-run --cgroup-manager cgroupfs"
+podman="nsenter --net=/run/netns/$name-p podman --root $work/podman --runroot $work/run/podman --cgroup-manager cgroupfs"
 pids=()
 
 in_h() { nsenter "--net=/run/netns/$name-h" "$@"; }
@@ -23,21 +23,25 @@ cleanup() {
     docker -H "$theirs" ps -aq 2> /dev/null | xargs -r -n 100 docker -H "$theirs" rm -f > /dev/null 2>&1 || true
     $podman rm -fa > /dev/null 2>&1 || true
     for pid in "${pids[@]}"; do kill "$pid" 2> /dev/null && tail --pid="$pid" -f /dev/null || true; done
-    for side in h d p o; do ip netns delete "$name-$side" 2> /dev/null || true; done
+    for side in h d p o v; do ip netns delete "$name-$side" 2> /dev/null || true; done
     awk -v top="$work/" 'index($2, top) == 1 { print $2 }' /proc/mounts | tac | xargs -r -n 1 umount -l
     rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 
+# Runtime files are on a tmpfs for all, as /run is on an installed machine.
+mkdir "$work/run"
+mount -t tmpfs -o mode=755 tmpfs "$work/run"
 for side in h d p; do
     ip netns add "$name-$side"
-    nsenter "--net=/run/netns/$name-$side" ip link set lo up
+    # Forwarding is on already, so that no engine closes the host to what is not its own.
+    nsenter "--net=/run/netns/$name-$side" sh -c 'ip link set lo up; echo 1 > /proc/sys/net/ipv4/ip_forward'
 done
 hull image bootstrap --root "$work/hull" busybox > /dev/null
 hull save --root "$work/hull" -o "$work/busybox.tar" busybox > /dev/null
-in_h hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" > "$work/hulld.log" 2>&1 &
+in_h hulld --data-root "$work/hull" --exec-root "$work/run/hull" -H "$ours" > "$work/hulld.log" 2>&1 &
 pids+=($!)
-in_d dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -p "$work/docker.pid" -H "$theirs" > "$work/dockerd.log" 2>&1 &
+in_d dockerd --data-root "$work/docker" --exec-root "$work/run/docker" -p "$work/docker.pid" -H "$theirs" > "$work/dockerd.log" 2>&1 &
 pids+=($!)
 for _ in $(seq 300); do
     docker -H "$theirs" version > /dev/null 2>&1 && docker -H "$ours" version > /dev/null 2>&1 && break
@@ -89,8 +93,9 @@ pairs() {
 pss() { for pid in "$@"; do cat "/proc/$pid/smaps_rollup" 2> /dev/null; done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'; }
 
 # What an engine costs beside its containers' own processes.
-pss_hull() { pss $(pgrep -f "hulld --data-root $work/hull ") $(pgrep -f 'hull-shim (-|'"$work/hull-run"')'); }
-pss_docker() { pss $(cat "$work/docker.pid") $(pgrep -P "$(cat "$work/docker.pid")") $(pgrep -f "containerd-shim.*$work/docker-run"); }
+pss_hull() { pss $(pgrep -f "hulld --data-root $work/hull ") $(pgrep -f 'hull-shim (-|'"$work/run/hull"')'); }
+pss_docker() { pss $(cat "$work/docker.pid") $(pgrep -P "$(cat "$work/docker.pid")") $(pgrep -f "containerd-shim.*$work/run/docker"); }
+pss_podman() { pss $(pgrep -f "conmon.*$work/podman"); }
 
 post() { curl -sf -o /dev/null --unix-socket "${1#unix://}" -X POST -H 'Content-Type: application/json' "${@:2}"; }
 
@@ -135,6 +140,12 @@ measure_parallel() {
         remove "$socket" p 100
     done
     report "100 starts in parallel" "${rate[0]}" "${rate[1]}" "/s" ">=5"
+    [ -n "$with_podman" ] || return 0
+    seq 100 | xargs -I{} $podman create --name p{} busybox sleep 10000 > /dev/null
+    rate[2]=$(elapsed sh -c "seq 100 | xargs -P 100 -I{} $podman start p{}" | awk '{ print 100e6 / $1 }')
+    [ "$($podman ps -q | wc -l)" = 100 ] || echo "not all of 100 run under podman" >&2
+    $podman rm -fa -t 0 > /dev/null
+    report "100 starts in parallel / podman" "${rate[0]}" "${rate[2]}" "/s"
 }
 
 measure_memory() {
@@ -149,7 +160,12 @@ measure_memory() {
     sleep 20
     busy_a=$(pss_hull) busy_b=$(pss_docker)
     report "per running container, of $count" "$(((busy_a - idle_a) / count))" "$(((busy_b - idle_b) / count))" KiB "<=0.2"
-    report "per shim" "$(($(pss $(pgrep -f "hull-shim $work/hull-run")) / count))" "$(($(pss $(pgrep -f "containerd-shim.*$work/docker-run")) / count))" KiB "<=0.1"
+    report "per shim" "$(($(pss $(pgrep -f "hull-shim $work/run/hull")) / count))" "$(($(pss $(pgrep -f "containerd-shim.*$work/run/docker")) / count))" KiB "<=0.1"
+    if [ -n "$with_podman" ]; then
+        for ((i = 1; i <= count; i++)); do $podman run -d --name "m$i" busybox sleep 10000 > /dev/null; done
+        report "per running container / podman (conmon)" "$(((busy_a - idle_a) / count))" "$(($(pss_podman) / count))" KiB
+        $podman rm -fa -t 0 > /dev/null
+    fi
     remove "$ours" m "$count"; remove "$theirs" m "$count"
 }
 
@@ -168,39 +184,72 @@ measure_logs() {
         docker -H "$socket" rm -f writer > /dev/null
     done
     report "log of lines of 100 bytes" "${rate[0]}" "${rate[1]}" "MB/s" ">=3"
+    [ -n "$with_podman" ] || return 0
+    took=$(elapsed $podman run --name writer --log-driver k8s-file busybox sh -c "$command")
+    rate[2]=$(awk "BEGIN { print $lines * 100 / $took }")
+    $podman rm -f writer > /dev/null
+    report "log of lines of 100 bytes / podman" "${rate[0]}" "${rate[2]}" "MB/s"
 }
 
-# From another namespace through the published port, with HTTP: a file of 256 MB, and small requests one by one.
+# From another namespace through a host to a server: by a published port of Hull's and of Docker's, and, as the measure of
+# both, by a veth in Hull's host without bridge or translation. HTTP: a file of 256 MB, and small requests one by one.
 measure_ports() {
-    local side socket address rate=() delay=()
+    local side socket round rate=() delay=() serve
+    declare -A url
+    serve='mkdir -p /w; dd if=/dev/zero of=/w/big bs=1M count=256 2>/dev/null; echo ok > /w/small; exec httpd -f -p 80 -h /w'
     ip netns add "$name-o"
     for side in h d; do
-        ip link add "$name$side" netns "$name-o" type veth peer name up0 netns "$name-$side"
-        address=$([ $side = h ] && echo 10.250.1 || echo 10.250.2)
-        nsenter "--net=/run/netns/$name-$side" sh -c "ip addr add $address.1/24 dev up0; ip link set up0 up"
-        nsenter "--net=/run/netns/$name-o" sh -c "ip addr add $address.2/24 dev $name$side; ip link set $name$side up"
         socket=$([ $side = h ] && echo "$ours" || echo "$theirs")
-        docker -H "$socket" run -d --name web -p 0.0.0.0:8080:80 busybox sh -c 'mkdir /w; dd if=/dev/zero of=/w/big bs=1M count=256 2>/dev/null; echo ok > /w/small; exec httpd -f -p 80 -h /w' > /dev/null
-        for _ in $(seq 100); do
-            nsenter "--net=/run/netns/$name-o" curl -sf -o /dev/null "http://$address.1:8080/small" && break
+        url[$side]=http://10.250.$([ $side = h ] && echo 1 || echo 2).1:8080
+        ip link add "$name$side" netns "$name-o" type veth peer name up0 netns "$name-$side"
+        "in_$side" sh -c "ip addr add ${url[$side]:7:10}/24 dev up0; ip link set up0 up"
+        in_o sh -c "ip addr add ${url[$side]:7:9}2/24 dev $name$side; ip link set $name$side up"
+        docker -H "$socket" run -d --name web -p 0.0.0.0:8080:80 busybox sh -c "$serve" > /dev/null
+    done
+    plain_server "$serve"
+    url[v]=http://10.250.3.2
+    in_o ip route add 10.250.3.0/24 via 10.250.1.1
+    for side in h d v; do
+        for round in $(seq 200); do
+            in_o curl -sf -o /dev/null "${url[$side]}/small" && break
+            [ "$round" -lt 200 ] || { echo "no answer from ${url[$side]}" >&2; return 1; }
             sleep 0.1
         done
     done
-    for _ in $(seq 5); do
-        for side in h d; do
-            address=$([ $side = h ] && echo 10.250.1 || echo 10.250.2)
-            nsenter "--net=/run/netns/$name-o" curl -sf -o /dev/null -w '%{speed_download}\n' "http://$address.1:8080/big" >> "$work/rate-$side"
-            nsenter "--net=/run/netns/$name-o" curl -sf -o /dev/null -w '%{time_total}\n' "http://$address.1:8080/small?[1-200]" >> "$work/delay-$side"
+    for round in $(seq 9); do
+        for side in h d v; do
+            in_o curl -sf -o /dev/null -w '%{speed_download}\n' "${url[$side]}/big" >> "$work/rate-$side"
+            in_o curl -sf -o /dev/null -w '%{time_total}\n' "${url[$side]}/small?[1-200]" >> "$work/delay-$side"
         done
     done
-    for side in h d; do
+    for side in h d v; do
         rate+=("$(median < "$work/rate-$side" | awk '{ print $1 / 1e6 }')")
         delay+=("$(median < "$work/delay-$side" | awk '{ print $1 * 1e6 }')")
     done
-    report "published port, throughput" "${rate[0]}" "${rate[1]}" "MB/s" ">=0.97"
-    report "published port, small request" "${delay[0]}" "${delay[1]}" us "<=1.03"
+    report "published port / plain veth, throughput" "${rate[0]}" "${rate[2]}" "MB/s" ">=0.97"
+    report "published port / plain veth, small request" "${delay[0]}" "${delay[2]}" us "<=1.03"
+    report "published port / docker, throughput" "${rate[0]}" "${rate[1]}" "MB/s"
+    report "published port / docker, small request" "${delay[0]}" "${delay[1]}" us
     hull -H "$ours" rm -f web > /dev/null
     docker -H "$theirs" rm -f web > /dev/null
+}
+
+in_o() { nsenter "--net=/run/netns/$name-o" "$@"; }
+
+# plain_server COMMAND: the same program of the same image in a namespace of its own, on a veth of Hull's host.
+plain_server() {
+    ip netns add "$name-v"
+    ip link add plain0 netns "$name-h" type veth peer name eth0 netns "$name-v"
+    in_h sh -c 'ip addr add 10.250.3.1/24 dev plain0; ip link set plain0 up'
+    nsenter "--net=/run/netns/$name-v" sh -c 'ip addr add 10.250.3.2/24 dev eth0; ip link set eth0 up; ip link set lo up; ip route add default via 10.250.3.1'
+    mkdir -p "$work/plain"
+    tar -C "$work/plain" -xf <(docker -H "$ours" create --name plain busybox > /dev/null && docker -H "$ours" export plain)
+    docker -H "$ours" rm -f plain > /dev/null
+    mkdir -p "$work/plain/dev"
+    mknod "$work/plain/dev/zero" c 1 5
+    mknod "$work/plain/dev/null" c 1 3
+    nsenter "--net=/run/netns/$name-v" chroot "$work/plain" sh -c "$1" > /dev/null 2>&1 &
+    pids+=($!)
 }
 
 measure_ps() {
