@@ -60,6 +60,10 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
                     context.Resctrl?.Add(Pid);
                     Answer(report.Message);
                     break;
+                case MountSetup.WantsCopy:
+                    MountSetup.CopyUp(context, Take());
+                    Answer(report.Message);
+                    break;
                 case NamespaceSetup.ContinuesAs:
                     ContinueWith(report.Value);
                     becameInit(Pid);

@@ -21,6 +21,9 @@ internal static class MountSetup
     /// <summary>File systems whose read-only flag is the mount's alone.</summary>
     private static readonly HashSet<string> s_mountOnlyReadOnly = ["proc", "sysfs", "tmpfs", "mqueue", "devpts", "cgroup", "cgroup2"];
 
+    /// <summary>Message of the child that carries an empty tmpfs to be filled from the image. The answer is the same byte.</summary>
+    internal const byte WantsCopy = (byte)'m';
+
     /// <summary>Longest value fsconfig(2) takes.</summary>
     private const int MaxOptionValue = 255;
 
@@ -37,7 +40,7 @@ internal static class MountSetup
         if (options.Remount) AddRemount(context, destination, options);
         else if (options.Bind || mount.Type == "bind") AddBind(context, mount, destination, options);
         else if (mount.Type is "cgroup" or "cgroup2") CgroupMounts.Add(context, destination, options);
-        else if (options.TmpCopyUp) AddCopiedTmpfs(context, destination, options);
+        else if (options.TmpCopyUp) AddCopiedTmpfs(context, mount, destination, options);
         else AddFileSystem(context, mount, destination, options);
     }
 
@@ -58,7 +61,7 @@ internal static class MountSetup
 
     private static Argument CloneMapped(SetupContext context, MountSpec mount, MountOptions options, SafeFd handle, string source)
     {
-        if (context.Rootless) throw HullException.Unsupported($"mounts: {mount.Destination}: id-mapped mounts need root");
+        if (context.Rootless) throw HullException.Unsupported($"mounts: {mount.Destination}: the kernel maps the ids of a file system for its owner only, which for the host's is root");
         var clone = context.Own(DetachedMount.Clone(handle, options.Recursive, source));
         var (independence, recursive) = Independence(context);
         clone.SetAttributes(independence, recursive);
@@ -126,9 +129,14 @@ internal static class MountSetup
     }
 
     /// <summary>A tmpfs that starts with a copy of what the image has at its place.</summary>
-    private static void AddCopiedTmpfs(SetupContext context, string destination, MountOptions options)
+    private static void AddCopiedTmpfs(SetupContext context, MountSpec mount, string destination, MountOptions options)
     {
-        if (context.Rootless) throw HullException.Unsupported($"mounts: {destination}: tmpcopyup needs root");
+        if (context.Rootless)
+        {
+            AddCopiedTmpfsByChild(context, mount, destination, options);
+            return;
+        }
+
         var pairs = options.Data.Concat(options.SuperFlags).Select(SplitOption);
         var tmpfs = context.Own(DetachedMount.Create("tmpfs", pairs, options.Set & ~MOUNT_ATTR_RDONLY));
         using (var root = RootDirectory.Open(context.Rootfs)) TreeCopy.Copy(root, destination, tmpfs.Descriptor);
@@ -136,6 +144,36 @@ internal static class MountSetup
         MountTargets.Ensure(context, destination, directory: true);
         ExpectNotProc(context, destination);
         Attach(context, context.Program.Inherit(tmpfs.Descriptor), destination, options);
+    }
+
+    /// <summary>An ordinary user's tmpfs can be made in the user namespace only: the child makes it, and hands it to the parent to fill.</summary>
+    private static void AddCopiedTmpfsByChild(SetupContext context, MountSpec mount, string destination, MountOptions options)
+    {
+        var program = context.Program;
+        context.Copies.Enqueue(destination);
+        program.FsOpen(context.FileSystem, "tmpfs", $"tmpfs for {destination}");
+        foreach (var entry in SuperOptions(context, mount, options)) AddSuperOption(context, entry, destination);
+        program.FsConfigCreate(context.FileSystem, destination);
+        program.FsMount(context.Mount, context.FileSystem, options.Set & ~MOUNT_ATTR_RDONLY, destination);
+        program.Close(context.FileSystem);
+        program.SendDescriptor(context.Socket, WantsCopy, context.Mount);
+        program.WaitFor(context.Socket, WantsCopy);
+        if ((options.Set & MOUNT_ATTR_RDONLY) != 0)
+            program.MountSetAttr(context.Mount, new MountAttr { attr_set = MOUNT_ATTR_RDONLY }, false, destination);
+        MountTargets.Ensure(context, destination, directory: true);
+        ExpectNotProc(context, destination);
+        Attach(context, context.Mount, destination, options);
+        program.Close(context.Mount);
+    }
+
+    /// <summary>The parent's answer to <see cref="WantsCopy"/>.</summary>
+    internal static void CopyUp(SetupContext context, SafeFd tmpfs)
+    {
+        using (tmpfs)
+        using (var root = RootDirectory.Open(context.Rootfs))
+        {
+            TreeCopy.Copy(root, context.Copies.Dequeue(), tmpfs);
+        }
     }
 
     private static void Attach(SetupContext context, Argument mount, string destination, MountOptions options)

@@ -46,6 +46,9 @@ internal sealed class SetupContext : IDisposable
 
     public bool Rootless { get; init; }
 
+    /// <summary>Places whose content the child will ask the parent to copy, in that order.</summary>
+    public Queue<string> Copies { get; } = new();
+
     public ChildProgram Program { get; } = new();
 
     public LinuxSpec Linux => Spec.Linux!;

@@ -47,7 +47,7 @@ internal static class TreeCopy
                     break;
             }
 
-            target.SetOwner(child, status.User, status.Group);
+            SetOwner(() => target.SetOwner(child, status.User, status.Group), child);
             if (!status.IsSymbolicLink) target.SetMode(child, status.Mode);
             target.SetTimes(child, status.Accessed, status.Modified);
         }
@@ -65,9 +65,21 @@ internal static class TreeCopy
         }
     }
 
+    private static void SetOwner(Action set, string name)
+    {
+        try
+        {
+            set();
+        }
+        catch (HullException error) when (error.Errno == Errno.EPERM)
+        {
+            throw HullException.Unsupported($"tmpcopyup: {name} belongs to another user, and only root may copy that");
+        }
+    }
+
     private static void CopyMetadata(FileStatus status, SafeFd target)
     {
-        Check.Result(MetadataCalls.FchownAt(target.Value, "", status.User, status.Group, AT_EMPTY_PATH), $"copy the owner of a directory");
+        SetOwner(() => Check.Result(MetadataCalls.FchownAt(target.Value, "", status.User, status.Group, AT_EMPTY_PATH), $"copy the owner of a directory"), "the directory");
         DescriptorMetadata.SetMode(target, status.Mode, "a directory");
     }
 }

@@ -1,3 +1,5 @@
+using Hull.Testing;
+
 namespace Hull.RuntimeContract.Tests;
 
 /// <summary>Further processes of a running container.</summary>
@@ -34,6 +36,19 @@ public sealed class ExecTests
         if (ControlGroups.IsV2) return;
         Assert.DoesNotContain("/inner", lines.Single(line => line.Contains(":devices:")));
         Assert.Contains("unknown controller", container.Call("exec", "--cgroup", "nothing:inner", container.Id, "true").Error);
+    }
+
+    [Theory, Runtimes]
+    public void ItFollowsInitBelowACgroupThatMayHoldNoProcess(string runtime)
+    {
+        Require.That(ControlGroups.IsV2, "the rule of no internal processes is cgroup v2's");
+        using var container = new Container(runtime).StartSleeping();
+        var cgroup = ControlGroups.Directory("", container.CgroupsPath);
+        Directory.CreateDirectory(cgroup + "/inner");
+        File.WriteAllText(cgroup + "/inner/cgroup.procs", container.Pid.ToString());
+        File.WriteAllText(cgroup + "/cgroup.subtree_control", "+memory");
+        Assert.EndsWith("/inner", container.Exec("cat", "/proc/self/cgroup").Ok().Trimmed);
+        Assert.NotEqual(0, container.Call("exec", "--cgroup", "/", container.Id, "true").ExitCode);
     }
 
     [Theory, Runtimes]

@@ -79,12 +79,25 @@ internal sealed class SystemdMachine : IDisposable
         {
             var path = $"/proc/{_process.Id}/task/{_process.Id}/children";
             if (File.Exists(path) && File.ReadAllText(path).Split(' ', StringSplitOptions.RemoveEmptyEntries) is [var child, ..]
-                && File.ReadAllText($"/proc/{child}/comm").Trim() == "systemd" && File.Exists($"/proc/{child}/root/run/systemd/private"))
+                && NameOf(child) == "systemd" && File.Exists($"/proc/{child}/root/run/systemd/private"))
                 return int.Parse(child);
             if (_process.HasExited) break;
             Thread.Sleep(10);
         }
 
         throw new InvalidOperationException("systemd does not start in namespaces of its own: " + (_process.HasExited ? _process.StandardError.ReadToEnd() : "it makes no socket"));
+    }
+
+    /// <summary>The name of a process that may be gone by now.</summary>
+    private static string NameOf(string pid)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/comm").Trim();
+        }
+        catch (IOException)
+        {
+            return "";
+        }
     }
 }
