@@ -21,20 +21,21 @@ internal sealed class HealthMonitor : IDisposable
     private readonly IInstance _instance;
     private readonly HealthConfig _config;
     private readonly TimeProvider _clock;
+    private readonly Age _age;
     private readonly CancellationTokenSource _stop = new();
 
-    private HealthMonitor(WorkloadService service, Workload workload, IInstance instance, HealthConfig config, TimeProvider clock)
+    private HealthMonitor(WorkloadService service, Workload workload, IInstance instance, HealthConfig config, Age age, TimeProvider clock)
     {
-        (_service, _workload, _instance, _config, _clock) = (service, workload, instance, config, clock);
+        (_service, _workload, _instance, _config, _age, _clock) = (service, workload, instance, config, age, clock);
     }
 
     private int Retries => _config.Retries > 0 ? _config.Retries : 3;
 
     private TimeSpan Timeout => _config.Timeout > TimeSpan.Zero ? _config.Timeout : TimeSpan.FromSeconds(30);
 
-    public static HealthMonitor Start(WorkloadService service, Workload workload, IInstance instance, HealthConfig config, TimeProvider clock)
+    public static HealthMonitor Start(WorkloadService service, Workload workload, IInstance instance, HealthConfig config, Age age, TimeProvider clock)
     {
-        var monitor = new HealthMonitor(service, workload, instance, config, clock);
+        var monitor = new HealthMonitor(service, workload, instance, config, age, clock);
         _ = monitor.RunAsync();
         return monitor;
     }
@@ -72,7 +73,7 @@ internal sealed class HealthMonitor : IDisposable
         }
     }
 
-    private bool InStartPeriod => _config.StartPeriod > TimeSpan.Zero && _clock.GetUtcNow() - (_workload.State.StartedAt ?? default) < _config.StartPeriod;
+    private bool InStartPeriod => _config.StartPeriod > TimeSpan.Zero && _age.Now < _config.StartPeriod;
 
     private TimeSpan NextDelay()
     {

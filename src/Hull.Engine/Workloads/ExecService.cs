@@ -121,17 +121,16 @@ internal sealed class ExecService(WorkloadService workloads, TimeProvider clock)
 
     private void End(Exec exec)
     {
-        exec.EndedAt = clock.GetUtcNow();
+        exec.Ended = new Age(clock, clock.GetUtcNow());
         lock (exec.Workload.ExecIds) exec.Workload.ExecIds.Remove(exec.Id);
     }
 
     /// <summary>Clients ask for the exit code after the end; a few minutes later nobody does.</summary>
     private void Forget()
     {
-        var now = clock.GetUtcNow();
         foreach (var exec in _execs.Values)
         {
-            if (exec.Workload.Removed || now - exec.EndedAt > s_kept) _execs.TryRemove(exec.Id, out _);
+            if (exec.Workload.Removed || exec.Ended?.Now > s_kept) _execs.TryRemove(exec.Id, out _);
         }
     }
 
@@ -149,6 +148,6 @@ internal sealed class ExecService(WorkloadService workloads, TimeProvider clock)
 
         public int? ExitCode { get; set; }
 
-        public DateTimeOffset? EndedAt { get; set; }
+        public Age? Ended { get; set; }
     }
 }

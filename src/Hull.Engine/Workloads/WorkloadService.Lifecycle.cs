@@ -61,7 +61,7 @@ internal sealed partial class WorkloadService
             Health = record.Process.Health is null ? null : new HealthState(),
         });
         Publish(workload, "start");
-        Supervise(workload, instance);
+        Supervise(workload, instance, new Age(_services.Clock, Now));
     }
 
     private async Task FailStartAsync(Workload workload, IInstance? instance, Exception error)
@@ -86,20 +86,20 @@ internal sealed partial class WorkloadService
     }
 
     /// <summary>Begins to watch a running instance: health, out-of-memory, and its end.</summary>
-    private void Supervise(Workload workload, IInstance instance)
+    private void Supervise(Workload workload, IInstance instance, Age age)
     {
         if (workload.Record.Process.Health is { } health)
-            workload.Health = HealthMonitor.Start(this, workload, instance, health, _services.Clock);
-        workload.Ended = FollowAsync(workload, instance);
+            workload.Health = HealthMonitor.Start(this, workload, instance, health, age, _services.Clock);
+        workload.Ended = FollowAsync(workload, instance, age);
     }
 
-    private async Task FollowAsync(Workload workload, IInstance instance)
+    private async Task FollowAsync(Workload workload, IInstance instance, Age age)
     {
         var exit = await instance.Exited.ConfigureAwait(false);
         if (_stopping.IsCancellationRequested) return;
         workload.Health?.Dispose();
         workload.Health = null;
-        var ran = exit.At - (workload.State.StartedAt ?? exit.At);
+        var ran = age.Now;
         var restart = RestartDecision.For(workload.Record.Config.Restart, workload.State, exit, workload.StopRequested);
         var remove = workload.Record.Config.AutoRemove && !restart && !workload.KeepForRestart;
         SetState(workload, state => state with
@@ -113,7 +113,7 @@ internal sealed partial class WorkloadService
         }, store: !remove);
         if (exit.OutOfMemory) Publish(workload, "oom");
         Publish(workload, "die", ("exitCode", exit.Code.ToString(System.Globalization.CultureInfo.InvariantCulture)),
-            ("execDuration", ((long)Math.Max(0, ran.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            ("execDuration", ((long)ran.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture)));
         workload.TellExited(restart);
         var takenBack = TakeBackAsync(workload, instance);
         await TearDownNetworkAsync(workload).ConfigureAwait(false);

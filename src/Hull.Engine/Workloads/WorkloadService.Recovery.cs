@@ -123,7 +123,7 @@ internal sealed partial class WorkloadService
             ExitCode = 0,
             Error = "",
         });
-        Supervise(workload, instance);
+        Supervise(workload, instance, new Age(_services.Clock, workload.State.StartedAt ?? Now));
     }
 
     /// <summary>How it ended while the engine was away, after taking back what it had; null when it did not run then.</summary>
