@@ -17,6 +17,8 @@ internal static class EngineVerbs
         VerbEntry.ForGroup("container", "Manage containers", ContainerVerbs.Group),
         new("inspect", "Show everything about containers, images, networks or volumes", () => new InspectVerb("inspect [options] CONTAINER|IMAGE|NETWORK|VOLUME...",
             ("container", "/containers/{}/json"), ("image", "/images/{}/json"), ("network", "/networks/{}"), ("volume", "/volumes/{}"))),
+        new("fork", "Duplicate a running virtual machine, memory and disk included", () => new ForkVerb()),
+        VerbEntry.ForGroup("snapshot", "Keep a running virtual machine as it is, and go back", SavedVerbs.All),
         .. EngineInformationVerbs.Common(),
         VerbEntry.ForGroup("network", "Manage networks", NetworkVerbs.All),
         VerbEntry.ForGroup("volume", "Manage volumes", VolumeVerbs.All),

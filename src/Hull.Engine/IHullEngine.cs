@@ -99,6 +99,23 @@ public interface IWorkloads
     /// <summary>Makes an image of the workload; answers its id.</summary>
     Task<string> CommitAsync(string workload, CommitRequest request, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Duplicates a running workload, memory and disk included, while it runs: each fork goes on from the same moment with a
+    /// name, addresses and random numbers of its own.
+    /// </summary>
+    Task<ForkResult> ForkAsync(string workload, ForkRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Keeps a running workload's memory and disk as they are now; it goes with the workload.</summary>
+    Task<SnapshotResult> SaveSnapshotAsync(string workload, string name, CancellationToken cancellationToken);
+
+    /// <summary>Oldest first.</summary>
+    IReadOnlyList<SavedSnapshot> Snapshots(string workload);
+
+    /// <summary>Goes on from a snapshot; what came after it is lost.</summary>
+    Task RestoreSnapshotAsync(string workload, string name, CancellationToken cancellationToken);
+
+    Task RemoveSnapshotAsync(string workload, string name, CancellationToken cancellationToken);
+
     Task RemoveAsync(string workload, RemoveRequest request, CancellationToken cancellationToken);
 
     /// <summary>Removes every workload that does not run and that the filter accepts.</summary>

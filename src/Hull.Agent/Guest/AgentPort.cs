@@ -31,6 +31,9 @@ internal sealed class AgentPort : IDisposable
 
     public bool Connected { get; set; } = true;
 
+    /// <summary>Nothing new is to be read for this port: it is about to fall silent.</summary>
+    public bool Held { get; set; }
+
     /// <summary>Bytes that wait for the host to take them.</summary>
     public int PendingBytes => _pendingEnd - _pendingStart;
 

@@ -16,6 +16,7 @@ internal sealed class AgentServer
     private readonly AgentPort _data;
     private readonly StreamTable _streams;
     private readonly GuestContainers _containers;
+    private uint? _quiescing;
     private bool _quiet;
     private bool _shutdown;
 
@@ -39,7 +40,25 @@ internal sealed class AgentServer
             _control.Connected = _data.Connected = true;
             if (!_quiet || _shutdown) _control.Flush();
             if (!_quiet) _data.Flush();
+            if (_quiescing is { } request && _streams.Marked && _control.PendingBytes == 0 && _data.PendingBytes == 0) FallSilent(request);
         }
+    }
+
+    /// <summary>All has been sent in both directions: marks it, answers, and sends nothing more.</summary>
+    private void FallSilent(uint request)
+    {
+        (_quiescing, _streams.Marked) = (null, false);
+        _data.Send(FrameKind.End, 0, Frame.MarkerStream, []);
+        while (_data.PendingBytes > 0) _data.Flush();
+        _control.Send(FrameKind.Response, (ushort)AgentOperation.Quiesce, request, []);
+        while (_control.PendingBytes > 0) _control.Flush();
+        _quiet = true;
+    }
+
+    private void Resume()
+    {
+        _quiet = false;
+        _data.Held = false;
     }
 
     private void HandleControl(Frame frame)
@@ -47,14 +66,9 @@ internal sealed class AgentServer
         if (frame.Kind != FrameKind.Request) return;
         try
         {
-            var answer = Answer((AgentOperation)frame.Code, new WireReader(frame.Payload));
-            _control.Send(FrameKind.Response, frame.Code, frame.Id, answer is null ? [] : answer.Written.Span);
-            if ((AgentOperation)frame.Code == AgentOperation.Quiesce)
-            {
-                // The answer is the last thing that is sent.
-                _control.Flush();
-                _quiet = true;
-            }
+            var operation = (AgentOperation)frame.Code;
+            var answer = Answer(operation, frame.Id, new WireReader(frame.Payload));
+            if (operation != AgentOperation.Quiesce) _control.Send(FrameKind.Response, frame.Code, frame.Id, answer is null ? [] : answer.Written.Span);
         }
         catch (HullException failure)
         {
@@ -70,7 +84,7 @@ internal sealed class AgentServer
     private void Fail(uint id, ErrorKind kind, string message) =>
         _control.Send(FrameKind.Failure, (ushort)kind, id, new WireWriter().Text(message).Written.Span);
 
-    private WireWriter? Answer(AgentOperation operation, WireReader request)
+    private WireWriter? Answer(AgentOperation operation, uint id, WireReader request)
     {
         switch (operation)
         {
@@ -79,7 +93,7 @@ internal sealed class AgentServer
                 new HelloReply(HelloReply.Current, GuestCalls.KernelRelease()).Write(hello);
                 return hello;
             case AgentOperation.Release:
-                _quiet = false;
+                Resume();
                 ReleaseGate.Pass(ReleaseRequest.Read(request));
                 return null;
             case AgentOperation.CreateContainer:
@@ -121,7 +135,17 @@ internal sealed class AgentServer
                 GuestStatistics.Update(update with { Id = _containers.Require(update.Id) });
                 return null;
             case AgentOperation.Quiesce:
+                // Answered when all that was under way has been sent.
+                _data.Held = true;
+                _containers.Freeze();
+                _quiescing = id;
                 return null;
+            case AgentOperation.Continue:
+                Resume();
+                _containers.Thaw();
+                return null;
+            case AgentOperation.Adopt:
+                return new WireWriter().U32((uint)_containers.Adopt(AdoptRequest.Read(request)));
             case AgentOperation.Shutdown:
                 _shutdown = true;
                 return null;

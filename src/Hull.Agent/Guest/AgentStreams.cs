@@ -19,9 +19,12 @@ internal sealed class OutputStream(uint id, SafeFd descriptor, AgentPort port, A
     public int Descriptor => descriptor.Value;
 
     /// <summary>A port that is behind holds back its sources, so that memory stays bounded.</summary>
-    public short Interest => _credit > 0 && port.PendingBytes < Frame.InitialCredit ? (short)Waiting.POLLIN : (short)0;
+    public short Interest => !port.Held && _credit > 0 && port.PendingBytes < Frame.InitialCredit ? (short)Waiting.POLLIN : (short)0;
 
     public void Grant(int bytes) => _credit += bytes;
+
+    /// <summary>Goes on as a stream of another host, which has granted nothing yet but the beginning.</summary>
+    public void Rename(uint newId) => (id, _credit) = (newId, Frame.InitialCredit);
 
     public void Ready(short events)
     {
@@ -67,6 +70,9 @@ internal sealed class InputStream(uint id, SafeFd descriptor, bool keepOpen, Age
         _waiting.Enqueue(bytes.ToArray());
         Ready(0);
     }
+
+    /// <summary>Goes on as a stream of another host.</summary>
+    public void Rename(uint newId) => id = newId;
 
     /// <summary>The host sends no more: end of file for the process, once it has taken what waits.</summary>
     public void Finish()

@@ -20,6 +20,7 @@ internal sealed class GuestContainers
     private readonly RootAssembly _roots = new();
     private readonly ContainerRuntime _runtime = new(new RuntimeOptions { Root = "/run/hull-runtime", Rootless = false });
     private readonly Dictionary<string, GuestContainer> _containers = [];
+    private readonly List<string> _frozen = [];
     private readonly GuestReaper _reaper;
     private readonly StreamTable _streams;
     private readonly Action<ProcessExit> _report;
@@ -103,6 +104,67 @@ internal sealed class GuestContainers
     {
         var terminal = FindProcess(request.Target).Terminal ?? throw HullException.Conflict($"container {request.Target.Id} has no terminal");
         TerminalSession.SetSize(terminal, (int)request.Columns, (int)request.Rows);
+    }
+
+    /// <summary>Stops all containers, so that a machine which is saved now has no program in the middle of something.</summary>
+    public void Freeze()
+    {
+        _frozen.Clear();
+        foreach (var id in _containers.Keys)
+        {
+            try
+            {
+                _runtime.Pause(id);
+                _frozen.Add(id);
+            }
+            catch (HullException cause) when (cause.Kind is ErrorKind.Conflict or ErrorKind.NotFound)
+            {
+                // It does not run.
+            }
+        }
+    }
+
+    /// <summary>Lets those run again that <see cref="Freeze"/> stopped.</summary>
+    public void Thaw()
+    {
+        foreach (var id in _frozen) _runtime.Resume(id);
+        _frozen.Clear();
+    }
+
+    /// <summary>Makes a container of the machine that was saved one of this machine; it stays frozen. Answers the process id.</summary>
+    public int Adopt(AdoptRequest request)
+    {
+        var container = Find(request.Id);
+        _streams.Adopt(container.Request.Streams, request.Streams);
+        _containers[request.Id] = container with { Request = container.Request with { Streams = request.Streams } };
+        foreach (var file in request.Files) Renew(file.Target, file.Content);
+        var machineId = $"/run/containers/{request.Id}/machine-id";
+        if (File.Exists(machineId)) Renew(machineId, System.Text.Encoding.ASCII.GetBytes(ReleaseGate.MachineId + "\n"));
+        SetHostName(container.Process.Pid, request.HostName);
+        return container.Process.Pid;
+    }
+
+    /// <summary>In place: the container has the file itself mounted, not its name.</summary>
+    private static void Renew(string path, byte[] content)
+    {
+        using var file = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_WRONLY | Fcntl.O_TRUNC | Fcntl.O_NOFOLLOW), $"open {path}");
+        file.WriteAll(content, path);
+    }
+
+    private static void SetHostName(int pid, string name)
+    {
+        const ulong uts = 0x04000000; // CLONE_NEWUTS
+        using var own = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, "/proc/thread-self/ns/uts", Fcntl.O_RDONLY), $"open this namespace");
+        using var theirs = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, $"/proc/{pid}/ns/uts", Fcntl.O_RDONLY), $"open the container's namespace");
+        Check.Result(ProcessCalls.SetNamespace(theirs.Value, uts), $"enter the container's namespace");
+        try
+        {
+            GuestCalls.SetHostName(name);
+        }
+        finally
+        {
+            Check.Result(ProcessCalls.SetNamespace(own.Value, uts), $"come back to this namespace");
+        }
     }
 
     public void Pause(string id) => _runtime.Pause(id);

@@ -18,6 +18,7 @@ namespace Hull.Agent.Guest;
 internal static class GuestNetwork
 {
     private static List<LinkInfo> s_devices = [];
+    private static bool s_configured;
 
     /// <summary>
     /// Brings all devices up, without addresses of any kind: the link-local one that IPv6 makes from the MAC address
@@ -52,6 +53,7 @@ internal static class GuestNetwork
             if (wanted.Device >= s_devices.Count) throw HullException.NotFound($"this machine has no network device {wanted.Device}");
             var device = s_devices[(int)wanted.Device];
             indexes[wanted.Name] = device.Index;
+            if (s_configured) device = Clear(socket, device);
             Configure(batch, device, wanted);
         }
 
@@ -62,6 +64,22 @@ internal static class GuestNetwork
         }
 
         socket.Execute(batch);
+        s_configured = true;
+    }
+
+    /// <summary>Takes what the device had in the machine that this one was made from: a device that goes down loses its routes.</summary>
+    private static LinkInfo Clear(RouteSocket socket, LinkInfo device)
+    {
+        var batch = new RouteBatch();
+        batch.SetUp(device.Index, up: false);
+        foreach (var address in socket.Addresses())
+        {
+            if (address.Index == device.Index && address.Address.AddressFamily == AddressFamily.InterNetwork)
+                batch.DeleteAddress(device.Index, address.Address, address.PrefixLength);
+        }
+
+        socket.Execute(batch);
+        return socket.Links().First(link => link.Index == device.Index);
     }
 
     private static void Configure(RouteBatch batch, LinkInfo device, InterfaceSetup wanted)

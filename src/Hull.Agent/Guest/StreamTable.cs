@@ -31,6 +31,33 @@ internal sealed class StreamTable(EventLoop loop, AgentPort port)
         loop.Add(stream);
     }
 
+    /// <summary>The host has marked the end of what it sends for now; see <see cref="Frame"/>.</summary>
+    public bool Marked { get; set; }
+
+    /// <summary>Gives the streams of a process the numbers of another host and closes all others, whose readers are elsewhere.</summary>
+    public void Adopt(StreamIds old, StreamIds fresh)
+    {
+        var input = _inputs.GetValueOrDefault(old.Input);
+        var output = _outputs.GetValueOrDefault(old.Output);
+        var error = _outputs.GetValueOrDefault(old.Error);
+        foreach (var other in _inputs.Values.Where(other => other != input || fresh.Input == 0).ToList()) Remove(other);
+        foreach (var other in _outputs.Values.Where(other => (other != output || fresh.Output == 0) && (other != error || fresh.Error == 0)).ToList()) Remove(other);
+        _inputs.Clear();
+        _outputs.Clear();
+        if (input is not null && fresh.Input != 0)
+        {
+            input.Rename(fresh.Input);
+            _inputs[fresh.Input] = input;
+        }
+
+        foreach (var (stream, id) in (ReadOnlySpan<(OutputStream?, uint)>)[(output, fresh.Output), (error, fresh.Error)])
+        {
+            if (stream is null || id == 0) continue;
+            stream.Rename(id);
+            _outputs[id] = stream;
+        }
+    }
+
     /// <summary>Handles a frame of the data port; one for a stream that has ended meanwhile is dropped.</summary>
     public void Handle(Frame frame)
     {
@@ -44,6 +71,9 @@ internal sealed class StreamTable(EventLoop loop, AgentPort port)
                 break;
             case FrameKind.Credit when _outputs.TryGetValue(frame.Id, out var output) && frame.Payload.Length == 4:
                 output.Grant((int)Math.Min(BinaryPrimitives.ReadUInt32LittleEndian(frame.Payload.Span), Frame.InitialCredit));
+                break;
+            case FrameKind.Reset when frame.Id == Frame.MarkerStream:
+                Marked = true;
                 break;
             case FrameKind.Reset when _outputs.TryGetValue(frame.Id, out var output):
                 Remove(output);

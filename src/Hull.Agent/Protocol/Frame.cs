@@ -19,8 +19,11 @@ namespace Hull.Agent.Protocol;
 /// <para>Flow control: a sender may have <see cref="InitialCredit"/> bytes of a stream under way; the receiver grants
 /// more by <see cref="FrameKind.Credit"/> as it consumes. So a stream nobody reads holds back its own writer and no
 /// other, and neither side ever buffers more than the credit it gave.</para>
-/// <para>Quiescence: after <see cref="AgentOperation.Quiesce"/> was answered the guest sends nothing on either port until
-/// <see cref="AgentOperation.Release"/>; a machine saved in between resumes at a frame boundary.</para>
+/// <para>Quiescence: the host ends what it sends on the data port with a reset of <see cref="MarkerStream"/> and asks for
+/// <see cref="AgentOperation.Quiesce"/>. The guest freezes its containers, sends what it has, an end of that stream and then
+/// its answer, and nothing more on either port until <see cref="AgentOperation.Continue"/>, or in a machine made from what was
+/// saved meanwhile <see cref="AgentOperation.Release"/>: both begin at a frame boundary. Containers stay frozen there until
+/// they are resumed.</para>
 /// </summary>
 public readonly record struct Frame(FrameKind Kind, ushort Code, uint Id, ReadOnlyMemory<byte> Payload)
 {
@@ -34,6 +37,9 @@ public readonly record struct Frame(FrameKind Kind, ushort Code, uint Id, ReadOn
 
     /// <summary>Bytes of a stream that may be sent before the receiver grants more.</summary>
     public const int InitialCredit = 256 * 1024;
+
+    /// <summary>A stream that nobody has: what is said of it marks a place among the frames.</summary>
+    public const uint MarkerStream = uint.MaxValue;
 
     public static void WriteHeader(Span<byte> target, FrameKind kind, ushort code, uint id, int length)
     {
@@ -95,6 +101,12 @@ public enum AgentOperation : ushort
 
     /// <summary>Copies files in or out of a container, by a process of its own whose end is reported as an exec's is.</summary>
     Archive = 20,
+
+    /// <summary>Goes on after <see cref="Quiesce"/> in the machine that was asked for it.</summary>
+    Continue = 21,
+
+    /// <summary>After the release of a machine made from a saved one: makes its container that of the new host.</summary>
+    Adopt = 22,
 }
 
 /// <summary>What the guest reports unasked.</summary>

@@ -190,6 +190,22 @@ public static class ArchiveVerbs
     public const string OwnersSuffix = "+owners";
 }
 
+/// <summary>Takes over a container of the machine from which this one was made.</summary>
+/// <param name="Id">As the first machine was given it.</param>
+/// <param name="Files">New contents of the files it was given.</param>
+/// <param name="Streams">Streams for its standard streams; execs and their streams end.</param>
+public sealed record AdoptRequest(string Id, string HostName, IReadOnlyList<InjectedFile> Files, StreamIds Streams)
+{
+    public WireWriter Write(WireWriter writer)
+    {
+        writer.Text(Id).Text(HostName).List(Files, static (w, f) => f.Write(w));
+        return Streams.Write(writer);
+    }
+
+    public static AdoptRequest Read(WireReader reader) =>
+        new(reader.Text(), reader.Text(), reader.List(InjectedFile.Read), StreamIds.Read(reader));
+}
+
 /// <summary>New limits of a container; -1 leaves one as it is.</summary>
 /// <param name="MemoryBytes">0 for no limit.</param>
 /// <param name="Processes">0 for no limit.</param>

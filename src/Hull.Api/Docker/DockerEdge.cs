@@ -35,6 +35,7 @@ public sealed class DockerEdge
         new Native.VolumeContentEndpoints(services.Engine).Map(router);
         new Native.RunEndpoint(services).Map(router);
         new Native.ExecEndpoint(services).Map(router);
+        new Native.SavedEndpoints(services).Map(router);
         new Native.DoctorEndpoint(services).Map(router);
         UnsupportedEndpoints.Map(router);
     }

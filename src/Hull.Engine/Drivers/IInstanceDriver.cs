@@ -73,6 +73,19 @@ public interface IInstanceDriver : IAsyncDisposable
     /// mounted where nobody else sees it and disappears with the returned object.
     /// </summary>
     Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>What <see cref="IInstance.SaveAsync"/> kept in a directory.</summary>
+    ISavedInstance OpenSaved(string directory);
+}
+
+/// <summary>
+/// An instance as it was at one moment. Any number can go on from it, one with the same id or others with theirs: each has its
+/// own address, host name, machine id and random numbers before its programs run on.
+/// </summary>
+public interface ISavedInstance : IDisposable
+{
+    /// <summary>How long its programs stood still for it; zero where that is not known any more.</summary>
+    TimeSpan Pause { get; }
 }
 
 /// <summary>Where an instance is in its life.</summary>
@@ -142,6 +155,14 @@ public interface IInstance : IAsyncDisposable
 
     /// <summary>The root file system as the init sees it now, mounts included.</summary>
     Task<IRootAccess> OpenRootAsync(CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Saves memory, devices and disk as they are at one moment, while it runs on: what is answered can be
+    /// <see cref="InstanceSpec.Saved"/> of the instances that go on from there.
+    /// </summary>
+    /// <param name="directory">Takes what is saved; it must not exist.</param>
+    /// <param name="keep">Whether it is to be found there by <see cref="IInstanceDriver.OpenSaved"/> later on.</param>
+    Task<ISavedInstance> SaveAsync(string directory, bool keep, CancellationToken cancellationToken);
 
     /// <summary>Ends it if it runs and takes every resource back. Idempotent.</summary>
     Task DeleteAsync(CancellationToken cancellationToken);

@@ -45,6 +45,10 @@ public sealed record InstanceSpec
 
     /// <summary>Instances whose namespaces this one joins must be running: ids.</summary>
     public IReadOnlyList<string> Joins { get; init; } = [];
+
+    /// <summary>What the instance goes on from; null begins anew. Needed by the creation alone.</summary>
+    [JsonIgnore]
+    public ISavedInstance? Saved { get; init; }
 }
 
 /// <summary>The root file system, in each form a driver may want it.</summary>

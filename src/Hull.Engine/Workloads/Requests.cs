@@ -145,6 +145,20 @@ public sealed record PruneFilter(DateTimeOffset? Until, IReadOnlyList<string> La
 
 public sealed record PruneResult(IReadOnlyList<string> Removed, long SpaceReclaimed);
 
+/// <param name="Count">How many; at least one for each name.</param>
+/// <param name="Names">Of the first ones; others get generated names.</param>
+public sealed record ForkRequest(int Count, IReadOnlyList<string> Names);
+
+/// <param name="Ids">The new workloads, which run.</param>
+/// <param name="Pause">How long the programs of the one that was forked stood still.</param>
+public sealed record ForkResult(IReadOnlyList<string> Ids, TimeSpan Pause);
+
+/// <summary>What a running workload was at one moment.</summary>
+public sealed record SavedSnapshot(string Name, DateTimeOffset CreatedAt);
+
+/// <param name="Pause">How long its programs stood still for it.</param>
+public sealed record SnapshotResult(SavedSnapshot Snapshot, TimeSpan Pause);
+
 /// <summary>The processes of a workload as a table.</summary>
 public sealed record ProcessTable(IReadOnlyList<string> Titles, IReadOnlyList<IReadOnlyList<string>> Rows);
 

@@ -23,7 +23,8 @@ internal sealed partial class WorkloadService
     }
 
     /// <summary>Realizes the workload and lets it run. The gate is held.</summary>
-    private async Task StartCoreAsync(Workload workload, CancellationToken cancellationToken)
+    /// <param name="saved">What it goes on from; null begins anew.</param>
+    private async Task StartCoreAsync(Workload workload, CancellationToken cancellationToken, ISavedInstance? saved = null)
     {
         // The remains of the run before are gone first: names, addresses and the root are the same.
         await workload.Ended.ConfigureAwait(false);
@@ -34,7 +35,7 @@ internal sealed partial class WorkloadService
         {
             var mounts = record.Mounts.Count == 0 ? [] : await MountVolumesAsync(record, cancellationToken).ConfigureAwait(false);
             var network = await SetUpNetworkAsync(workload, cancellationToken).ConfigureAwait(false);
-            var spec = BuildInstance(workload, network, mounts);
+            var spec = BuildInstance(workload, network, mounts) with { Saved = saved };
             driver.Validate(spec);
             _store.Write(spec);
             workload.Spec = spec;

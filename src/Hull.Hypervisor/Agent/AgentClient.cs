@@ -25,9 +25,14 @@ public sealed class AgentClient : IAsyncDisposable
     private readonly Task _receiving;
     private uint _nextRequest;
     private uint _nextStream;
+    private TaskCompletionSource? _marked;
 
-    public AgentClient(Stream control, Stream data)
+    /// <param name="firstStream">
+    /// For a machine made from a saved one, whose ports may still hold frames for streams of its old host: a number far from theirs.
+    /// </param>
+    public AgentClient(Stream control, Stream data, uint firstStream = 0)
     {
+        _nextStream = firstStream;
         _control = control;
         _data = data;
         _receiving = Task.WhenAll(ReceiveAsync(control, HandleControl), ReceiveAsync(data, HandleData));
@@ -93,9 +98,52 @@ public sealed class AgentClient : IAsyncDisposable
     public Task PrepareDisksAsync(string writableDisk, CancellationToken cancellationToken = default) =>
         RequestAsync(AgentOperation.PrepareDisks, writer => writer.Text(writableDisk), null, cancellationToken);
 
-    /// <summary>Has the guest send nothing more until it is released; then its machine can be saved or duplicated.</summary>
-    public Task QuiesceAsync(CancellationToken cancellationToken = default) =>
-        RequestAsync(AgentOperation.Quiesce, null, null, cancellationToken);
+    /// <summary>
+    /// Has both sides fall silent at a frame boundary and the guest's containers stop; then its machine can be saved or
+    /// duplicated. Until <see cref="ContinueAsync"/> everything that is sent waits.
+    /// </summary>
+    public async Task QuiesceAsync(CancellationToken cancellationToken = default)
+    {
+        await _dataWriting.WaitAsync(cancellationToken).ConfigureAwait(false);
+        await _controlWriting.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var marked = _marked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            await WriteAsync(_data, FrameKind.Reset, 0, Frame.MarkerStream, default).ConfigureAwait(false);
+            await AskHeldAsync(AgentOperation.Quiesce, cancellationToken).ConfigureAwait(false);
+            await marked.Task.WaitAsync(DefaultTimeout, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            _controlWriting.Release();
+            _dataWriting.Release();
+            throw;
+        }
+    }
+
+    /// <summary>Ends what <see cref="QuiesceAsync"/> began, in the machine that was asked for it.</summary>
+    public async Task ContinueAsync(CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            await AskHeldAsync(AgentOperation.Continue, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _controlWriting.Release();
+            _dataWriting.Release();
+        }
+    }
+
+    /// <summary>After the release of a machine made from a saved one: takes its container over, which stays frozen.</summary>
+    public async Task<int> AdoptAsync(AdoptRequest request, CancellationToken cancellationToken = default)
+    {
+        ExpectExit(new ProcessTarget(request.Id, ""));
+        return (int)(await RequestAsync(AgentOperation.Adopt, request.Write, null, cancellationToken).ConfigureAwait(false)).U32();
+    }
+
+    public Task ResumeContainerAsync(string id, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.ResumeContainer, new ProcessTarget(id, "").Write, null, cancellationToken);
 
     public Task ShutdownAsync(CancellationToken cancellationToken = default) =>
         RequestAsync(AgentOperation.Shutdown, null, null, cancellationToken);
@@ -163,19 +211,34 @@ public sealed class AgentClient : IAsyncDisposable
     private async Task SendAsync(Stream port, SemaphoreSlim writing, FrameKind kind, ushort code, uint id,
         ReadOnlyMemory<byte> payload, CancellationToken cancellationToken)
     {
-        var frame = new byte[Frame.HeaderLength + payload.Length];
-        Frame.WriteHeader(frame, kind, code, id, payload.Length);
-        payload.CopyTo(frame.AsMemory(Frame.HeaderLength));
         await writing.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            // A frame once begun is finished, or every later one would be misread.
-            await port.WriteAsync(frame, _closing.Token).ConfigureAwait(false);
+            await WriteAsync(port, kind, code, id, payload).ConfigureAwait(false);
         }
         finally
         {
             writing.Release();
         }
+    }
+
+    private async Task WriteAsync(Stream port, FrameKind kind, ushort code, uint id, ReadOnlyMemory<byte> payload)
+    {
+        var frame = new byte[Frame.HeaderLength + payload.Length];
+        Frame.WriteHeader(frame, kind, code, id, payload.Length);
+        payload.CopyTo(frame.AsMemory(Frame.HeaderLength));
+        // A frame once begun is finished, or every later one would be misread.
+        await port.WriteAsync(frame, _closing.Token).ConfigureAwait(false);
+    }
+
+    /// <summary>A request without arguments by whoever holds the control port.</summary>
+    private async Task AskHeldAsync(AgentOperation operation, CancellationToken cancellationToken)
+    {
+        var id = Interlocked.Increment(ref _nextRequest);
+        var answer = _pending[id] = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (_receiving.IsCompleted) throw Gone();
+        await WriteAsync(_control, FrameKind.Request, (ushort)operation, id, default).ConfigureAwait(false);
+        await answer.Task.WaitAsync(DefaultTimeout, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task ReceiveAsync(Stream port, Action<Frame> handle)
@@ -220,6 +283,7 @@ public sealed class AgentClient : IAsyncDisposable
 
     private void HandleData(Frame frame)
     {
+        if (frame is { Kind: FrameKind.End, Id: Frame.MarkerStream }) _marked?.TrySetResult();
         if (!_streams.TryGetValue(frame.Id, out var stream)) return;
         switch (frame.Kind)
         {

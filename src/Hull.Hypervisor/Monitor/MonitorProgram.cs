@@ -150,6 +150,14 @@ internal static class MonitorProgram
                 if (descriptors.Count != 3) throw HullException.Invalid("a copy of files needs three standard streams");
                 return new WireWriter().U8((byte)MonitorReply.Exited)
                     .U32((uint)monitor.ArchiveAsync(message.Text(), message.Text(), descriptors.ToArray()).GetAwaiter().GetResult());
+            case MonitorRequest.Save:
+                if (descriptors.Count != 1) throw HullException.Invalid("a save needs a memory file");
+                using (var memory = descriptors[0])
+                {
+                    var pause = monitor.SaveAsync(message.Text(), memory).GetAwaiter().GetResult();
+                    return new WireWriter().U8((byte)MonitorReply.Done).Text(monitor.GuestId).I64((long)pause.TotalMicroseconds);
+                }
+
             case MonitorRequest.Statistics:
                 return monitor.StatisticsAsync().GetAwaiter().GetResult().Write(new WireWriter().U8((byte)MonitorReply.Done));
             case MonitorRequest.Processes:

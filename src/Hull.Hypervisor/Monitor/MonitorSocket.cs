@@ -25,6 +25,12 @@ internal enum MonitorRequest : byte
 
     /// <summary>Copies files, with descriptors for input, output and errors. Answered by the exit code at the end.</summary>
     Archive = 9,
+
+    /// <summary>
+    /// With a memory file as descriptor: saves the machine into it and into a directory. Answered by the id that its
+    /// container has in the guest and the microseconds it stood still.
+    /// </summary>
+    Save = 10,
 }
 
 internal enum MonitorReply : byte

@@ -28,6 +28,12 @@ public sealed record VmBundle
     /// <summary>The template to clone; null boots from the kernel.</summary>
     public TemplateSource? Template { get; init; }
 
+    /// <summary>
+    /// The container to take over, by the id it has in the guest: <see cref="Template"/> is then a machine that was saved
+    /// while it ran. Null makes one.
+    /// </summary>
+    public string? Adopted { get; init; }
+
     /// <summary>Layer files, lowest first.</summary>
     public IReadOnlyList<string> Layers { get; init; } = [];
 

@@ -22,6 +22,17 @@ public sealed class VmControl(string directory)
         AskAsync(MonitorRequest.Update, writer => writer.I64(memoryBytes).I64(processes), _ => true);
 
     /// <summary>
+    /// Saves the machine as it is now: RAM into a memory file of its size, devices and disk into a directory. Answers the id
+    /// that its container has in the guest, and how long it stood still.
+    /// </summary>
+    public Task<(string Container, TimeSpan Pause)> SaveAsync(string target, SafeFd memory) => Task.Run(() =>
+    {
+        using var connection = MonitorConnection.Open(directory);
+        var answer = connection.Request(new WireWriter().U8((byte)MonitorRequest.Save).Text(target), memory.Value);
+        return (answer.Text(), TimeSpan.FromMicroseconds(answer.I64()));
+    });
+
+    /// <summary>
     /// Copies files by <see cref="ArchiveVerbs"/>: bytes go in from a stream, or come out to one, and an error of the guest
     /// is thrown as it happened there.
     /// </summary>

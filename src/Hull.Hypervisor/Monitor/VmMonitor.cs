@@ -32,10 +32,18 @@ internal sealed class VmMonitor : IAsyncDisposable
     /// <summary>A file for who supervises this process, in the form of the kernel's own memory.events.</summary>
     private readonly string _memoryEvents;
 
-    private VmMonitor(string id, SandboxMachine sandbox, SafeFd? terminal, string bundle) =>
-        (Id, _sandbox, _terminal, _memoryEvents) = (id, sandbox, terminal, Path.Combine(bundle, VmBundle.MemoryEventsName));
+    private readonly VmBundle _bundle;
+
+    private VmMonitor(string id, VmBundle bundle, SandboxMachine sandbox, SafeFd? terminal, string directory)
+    {
+        (Id, _bundle, _sandbox, _terminal) = (id, bundle, sandbox, terminal);
+        _memoryEvents = Path.Combine(directory, VmBundle.MemoryEventsName);
+    }
 
     public string Id { get; }
+
+    /// <summary>The id that the container has in the guest: another's, where that machine was duplicated.</summary>
+    public string GuestId => _bundle.Adopted ?? Id;
 
     public AgentClient Agent => _sandbox.Agent;
 
@@ -55,12 +63,15 @@ internal sealed class VmMonitor : IAsyncDisposable
             Path.Combine(bundleDirectory, "console.log"), Path.Combine(bundleDirectory, "qemu.log"), jail,
             bundle.SharedMounts.Count == 0 ? null
                 : ShareDaemon.Start(Path.Combine(bundleDirectory, "files"), cgroupsPath + "/files", GuestSpec.SharesOf(spec, bundle.SharedMounts)));
+        // Until it has addresses of its own, nothing it says may reach the network.
+        if (bundle.Adopted is not null) ConnectTaps(bundle, false);
         var sandbox = await StartAsync(bundle, options).ConfigureAwait(false);
         var terminal = spec.Process?.Terminal == true ? SafeFd.Borrow(0) : null;
-        var monitor = new VmMonitor(id, sandbox, terminal, bundleDirectory);
+        var monitor = new VmMonitor(id, bundle, sandbox, terminal, bundleDirectory);
         try
         {
             await sandbox.Agent.ReleaseAsync(ReleaseFor(bundle)).ConfigureAwait(false);
+            if (bundle.Adopted is not null) ConnectTaps(bundle, true);
             await monitor.CreateContainerAsync(bundle, spec, layers).ConfigureAwait(false);
             return monitor;
         }
@@ -72,20 +83,26 @@ internal sealed class VmMonitor : IAsyncDisposable
     }
 
     /// <summary>Lets user code run.</summary>
-    public Task StartAsync() => Agent.StartContainerAsync(Id);
+    public Task StartAsync() => _bundle.Adopted is null ? Agent.StartContainerAsync(Id) : Agent.ResumeContainerAsync(GuestId);
+
+    /// <summary>Saves RAM into a memory file, and devices and disk into a directory; answers how long the guest stood still.</summary>
+    public Task<TimeSpan> SaveAsync(string directory, SafeFd memory) => _sandbox.SaveAsync(memory, Path.Combine(directory, "state"), () =>
+    {
+        if (_bundle.WritableDisk is { } disk) SparseFile.Copy(disk, Path.Combine(directory, "writable.img"));
+    });
 
     public Task SignalAsync(string execId, int signal) =>
-        Agent.SignalAsync(new SignalRequest(new ProcessTarget(Id, execId), (uint)signal, EveryProcess: false));
+        Agent.SignalAsync(new SignalRequest(new ProcessTarget(GuestId, execId), (uint)signal, EveryProcess: false));
 
     public Task ResizeAsync(string execId, int columns, int rows) =>
-        Agent.ResizeAsync(new ResizeRequest(new ProcessTarget(Id, execId), (uint)columns, (uint)rows));
+        Agent.ResizeAsync(new ResizeRequest(new ProcessTarget(GuestId, execId), (uint)columns, (uint)rows));
 
     /// <summary>Waits for the end of the container and of its output; answers its exit code.</summary>
     public async Task<int> WaitAsync()
     {
         try
         {
-            var exit = await Agent.WaitForExitAsync(new ProcessTarget(Id, "")).ConfigureAwait(false);
+            var exit = await Agent.WaitForExitAsync(new ProcessTarget(GuestId, "")).ConfigureAwait(false);
             if (exit.OutOfMemory) AtomicFile.Write(_memoryEvents, "oom_kill 1\n"u8, durable: false);
             await Task.WhenAll(_outputs).WaitAsync(DrainTime).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             return (int)exit.ExitCode;
@@ -102,7 +119,7 @@ internal sealed class VmMonitor : IAsyncDisposable
     {
         var (streams, outputs) = OpenStreams(terminal, descriptors, out var feed);
         var (columns, rows) = terminal ? Linux.Terminals.TerminalSession.GetSize(descriptors[0]) : (0, 0);
-        await Agent.ExecAsync(new ExecRequest(Id, execId, process, "", streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
+        await Agent.ExecAsync(new ExecRequest(GuestId, execId, process, "", streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
         feed();
         return EndOfAsync(execId, outputs, descriptors);
     }
@@ -114,9 +131,9 @@ internal sealed class VmMonitor : IAsyncDisposable
         var (streams, outputs) = OpenStreams(terminal: false, descriptors, out var feed);
         try
         {
-            await Agent.ArchiveAsync(new ArchiveRequest(new ProcessTarget(Id, id), verb, path, streams)).ConfigureAwait(false);
+            await Agent.ArchiveAsync(new ArchiveRequest(new ProcessTarget(GuestId, id), verb, path, streams)).ConfigureAwait(false);
             feed();
-            var exit = await Agent.WaitForExitAsync(new ProcessTarget(Id, id)).ConfigureAwait(false);
+            var exit = await Agent.WaitForExitAsync(new ProcessTarget(GuestId, id)).ConfigureAwait(false);
             await Task.WhenAll(outputs).ConfigureAwait(false);
             return (int)exit.ExitCode;
         }
@@ -126,15 +143,15 @@ internal sealed class VmMonitor : IAsyncDisposable
         }
     }
 
-    public Task<StatisticsReply> StatisticsAsync() => Agent.StatisticsAsync(Id);
+    public Task<StatisticsReply> StatisticsAsync() => Agent.StatisticsAsync(GuestId);
 
-    public Task<IReadOnlyList<GuestProcess>> ProcessesAsync() => Agent.ProcessesAsync(Id);
+    public Task<IReadOnlyList<GuestProcess>> ProcessesAsync() => Agent.ProcessesAsync(GuestId);
 
     /// <summary>Applies limits that are not -1. Memory that the machine does not have is plugged in, and stays.</summary>
     public async Task UpdateAsync(long memoryBytes, long processes)
     {
         if (memoryBytes > _sandbox.Machine.Config.MemoryBytes) await _sandbox.Machine.SetMemoryAsync(memoryBytes).ConfigureAwait(false);
-        await Agent.UpdateContainerAsync(new UpdateContainerRequest(Id, memoryBytes, processes)).ConfigureAwait(false);
+        await Agent.UpdateContainerAsync(new UpdateContainerRequest(GuestId, memoryBytes, processes)).ConfigureAwait(false);
     }
 
     public async ValueTask DisposeAsync() => await _sandbox.DisposeAsync().ConfigureAwait(false);
@@ -143,9 +160,9 @@ internal sealed class VmMonitor : IAsyncDisposable
     {
         try
         {
-            var exit = await Agent.WaitForExitAsync(new ProcessTarget(Id, execId)).ConfigureAwait(false);
-            // Processes it left behind may keep its streams: they are not waited for.
-            await Task.WhenAll(outputs).WaitAsync(TimeSpan.FromMilliseconds(500)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            var exit = await Agent.WaitForExitAsync(new ProcessTarget(GuestId, execId)).ConfigureAwait(false);
+            // Its last output may be on its way still. Processes it left behind may keep its streams: those are not waited for long.
+            await Task.WhenAll(outputs).WaitAsync(TimeSpan.FromSeconds(3)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             return (int)exit.ExitCode;
         }
         catch (HullException cause) when (cause.Kind == ErrorKind.Unavailable)
@@ -160,13 +177,20 @@ internal sealed class VmMonitor : IAsyncDisposable
 
     private async Task CreateContainerAsync(VmBundle bundle, Spec spec, LayerDisk? layers)
     {
-        var translation = GuestSpec.Translate(spec, Id, bundle.Nics.Count > 0, bundle.SharedMounts);
+        var translation = GuestSpec.Translate(spec, GuestId, bundle.Nics.Count > 0, bundle.SharedMounts);
         var root = new RootLayout(SandboxShape.LayersDisk, layers?.Extents ?? [],
             bundle.WritableDisk is null ? "" : SandboxShape.WritableDisk, bundle.WritableIsPrepared);
         SafeFd[] own = [SafeFd.Borrow(0), SafeFd.Borrow(1), SafeFd.Borrow(2)];
         var (streams, outputs) = OpenStreams(_terminal is not null, own, out var feed);
         _outputs.AddRange(outputs);
         var (columns, rows) = _terminal is null ? (0, 0) : Linux.Terminals.TerminalSession.GetSize(_terminal);
+        if (bundle.Adopted is not null)
+        {
+            await Agent.AdoptAsync(new AdoptRequest(GuestId, bundle.HostName, translation.Files, streams)).ConfigureAwait(false);
+            feed();
+            return;
+        }
+
         await Agent.CreateContainerAsync(new CreateContainerRequest(Id, GuestSpec.Serialize(translation.Spec), root,
             bundle.SharedMounts.Count == 0 ? [] : [new VolumeMount(ShareDaemon.Tag, "virtiofs", GuestSpec.SharesDirectory, ReadOnly: false)],
             translation.Files, streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
@@ -197,7 +221,8 @@ internal sealed class VmMonitor : IAsyncDisposable
         if (bundle.Template is null) return await SandboxMachine.BootAsync(hypervisor, guest, shape, options).ConfigureAwait(false);
         using var memory = MemoryFile.Open(bundle.Template.MemoryPath);
         return await SandboxMachine.CloneAsync(hypervisor,
-            new Template(bundle.Template.Key, shape, guest, memory, bundle.Template.StatePath, bundle.Template.WritablePath), options).ConfigureAwait(false);
+            new Template(bundle.Template.Key, shape, guest, memory, bundle.Template.StatePath, bundle.Template.WritablePath,
+                bundle.Adopted is not null), options).ConfigureAwait(false);
     }
 
     private static ReleaseRequest ReleaseFor(VmBundle bundle) => new(RandomNumberGenerator.GetBytes(64),
@@ -220,6 +245,15 @@ internal sealed class VmMonitor : IAsyncDisposable
         own.Prepare(new CgroupLimits()).Dispose();
         own.Add(Environment.ProcessId);
         return path;
+    }
+
+    private static void ConnectTaps(VmBundle bundle, bool connected)
+    {
+        if (bundle.Nics.Count == 0) return;
+        using var socket = new RouteSocket();
+        var batch = new RouteBatch();
+        foreach (var nic in bundle.Nics) batch.SetUp(socket.IndexOf(nic.Tap), connected);
+        socket.Execute(batch);
     }
 
     private static SafeFd? OpenTap(VmBundle bundle)

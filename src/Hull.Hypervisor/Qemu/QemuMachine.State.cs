@@ -1,5 +1,8 @@
 using System.Net.Sockets;
 using Hull.Hypervisor.Qmp;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Qemu;
 
@@ -48,11 +51,55 @@ public sealed partial class QemuMachine
     }, cancellationToken);
 
     /// <summary>Loads a state from an inherited descriptor, by the number it has in the monitor process.</summary>
-    public Task LoadStateAsync(int descriptor, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    /// <param name="devicesOnly">It was saved by <see cref="SaveDevicesAsync"/>, which knows no capabilities.</param>
+    public Task LoadStateAsync(int descriptor, bool devicesOnly = false, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
     {
-        await PrepareMigrationAsync(cancellationToken).ConfigureAwait(false);
+        if (!devicesOnly) await PrepareMigrationAsync(cancellationToken).ConfigureAwait(false);
         await LoadFromAsync($"fd:{descriptor}", cancellationToken).ConfigureAwait(false);
     }, cancellationToken);
+
+    /// <summary>
+    /// Writes the state of the devices of a paused machine whose RAM is a private mapping, which a migration would not leave
+    /// out. What <see cref="LoadStateAsync(int,bool,CancellationToken)"/> loads must begin with the section that names the machine type, which
+    /// this way of saving omits: it is taken from the state that the machine itself began with.
+    /// </summary>
+    public Task SaveDevicesAsync(string path, ReadOnlyMemory<byte> beginning, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
+    {
+        if (_sharesFiles || Config.SharedDirectories.Count > 0)
+            throw HullException.Unsupported($"machine {Config.Id} shares files of the host, so its state cannot be saved");
+        const long set = 1000; // far from the descriptors it was started with
+        var incoming = path + ".devices";
+        using (var file = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, incoming, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_TRUNC, 0x180), $"create {incoming}"))
+            await Qmp.ExecuteAsync(QmpCommands.AddFd(set), file, cancellationToken: cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await Qmp.ExecuteAsync(QmpCommands.SaveDevices($"/dev/fdset/{set}"), StateTimeout, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            await Qmp.ExecuteAsync(QmpCommands.RemoveFd(set), cancellationToken: CancellationToken.None).ConfigureAwait(false);
+        }
+
+        var devices = await File.ReadAllBytesAsync(incoming, cancellationToken).ConfigureAwait(false);
+        await File.WriteAllBytesAsync(path, [.. devices.AsSpan(0, StreamHeader), .. beginning.Span, .. devices.AsSpan(StreamHeader)], cancellationToken).ConfigureAwait(false);
+        File.Delete(incoming);
+    }, cancellationToken);
+
+    /// <summary>Magic number and version (docs/devel/migration.rst, "Stream structure").</summary>
+    private const int StreamHeader = 8;
+
+    /// <summary>The section of a saved state that names the machine type: type 7, a length and the name, without the subsections that may follow.</summary>
+    internal static byte[] ConfigurationSection(string path)
+    {
+        const byte configuration = 7;
+        var state = new byte[256];
+        using var file = File.OpenHandle(path);
+        var read = RandomAccess.Read(file, state, 0);
+        var length = System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(state.AsSpan(StreamHeader + 1));
+        return state[StreamHeader] == configuration && length > 0 && length < read - StreamHeader - 5
+            ? state[StreamHeader..(StreamHeader + 5 + length)]
+            : throw HullException.Corrupted($"the state in {path} does not name its machine type");
+    }
 
     private async Task SendStateAsync(FileStream state, CancellationToken cancellationToken)
     {

@@ -12,6 +12,18 @@ public static partial class QmpCommands
         Plain("migrate-set-capabilities", new QemuProperties().Add("capabilities",
             [new QemuProperties().Add("capability", capability).Add("state", state)]));
 
+    /// <summary>
+    /// Writes the state of the devices alone, without RAM wherever it is; the machine must be stopped. Xen's name for it,
+    /// but part of every QEMU.
+    /// </summary>
+    public static QmpCommand<QmpVoid> SaveDevices(string file) =>
+        Plain("xen-save-devices-state", new QemuProperties().Add("filename", file).Add("live", false));
+
+    /// <summary>Gives the monitor a file, sent with the command, that it opens as <c>/dev/fdset/N</c>.</summary>
+    public static QmpCommand<QmpVoid> AddFd(long set) => Plain("add-fd", new QemuProperties().Add("fdset-id", set));
+
+    public static QmpCommand<QmpVoid> RemoveFd(long set) => Plain("remove-fd", new QemuProperties().Add("fdset-id", set));
+
     /// <param name="maximumBandwidth">Bytes per second.</param>
     /// <param name="downtimeLimit">Milliseconds.</param>
     public static QmpCommand<QmpVoid> MigrateSetParameters(long? maximumBandwidth = null, long? downtimeLimit = null) =>

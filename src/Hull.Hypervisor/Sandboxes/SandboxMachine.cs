@@ -2,6 +2,7 @@ using Hull.Hypervisor.Agent;
 using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Guest;
 using Hull.Hypervisor.Qemu;
+using Hull.Hypervisor.Qmp;
 using Hull.Hypervisor.Templates;
 using Hull.Linux;
 using Hull.Linux.Abi;
@@ -25,6 +26,10 @@ public sealed record SandboxOptions(string Id, LayerDisk? Layers = null, string?
 public sealed class SandboxMachine : IAsyncDisposable
 {
     private readonly SandboxOptions _options;
+
+    /// <summary>The template's memory, from which this machine's own differs by what it has written; null where it shares none.</summary>
+    private SafeFd? _base;
+    private byte[]? _beginning;
 
     private SandboxMachine(QemuMachine machine, AgentClient agent, SandboxOptions options)
     {
@@ -65,7 +70,8 @@ public sealed class SandboxMachine : IAsyncDisposable
             template.StatePath, cancellationToken).ConfigureAwait(false);
         try
         {
-            await sandbox.Machine.LoadStateAsync(state, cancellationToken).ConfigureAwait(false);
+            (sandbox._base, sandbox._beginning) = (own is null ? template.Memory.Descriptor.Duplicate() : null, QemuMachine.ConfigurationSection(template.StatePath));
+            await sandbox.Machine.LoadStateAsync(state, template.DevicesOnly, cancellationToken).ConfigureAwait(false);
             if (options.Shares is { } shares) await sandbox.Machine.AttachSharesAsync(ShareDaemon.Tag, shares.Socket, cancellationToken).ConfigureAwait(false);
             await sandbox.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             return sandbox;
@@ -83,8 +89,46 @@ public sealed class SandboxMachine : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Saves the machine as it is at one moment: RAM into a memory file, the state of its devices into a file, and whatever
+    /// <paramref name="whilePaused"/> does. What can be copied ahead is: the machine stands still for what it has changed only.
+    /// </summary>
+    /// <returns>How long programs of the guest stood still.</returns>
+    public async Task<TimeSpan> SaveAsync(SafeFd memory, string statePath, Action whilePaused, CancellationToken cancellationToken = default)
+    {
+        if (_base is null || _beginning is null)
+            throw HullException.Unsupported($"machine {Machine.Config.Id} was not made from a template or shares files of the host, so it can be neither saved nor duplicated");
+        var (_, plugged) = await Machine.Qmp.ExecuteAsync(QmpCommands.QueryMemorySize(), cancellationToken: cancellationToken).ConfigureAwait(false);
+        if (plugged > 0)
+            throw HullException.Unsupported($"machine {Machine.Config.Id} was given memory while it ran, so it can be neither saved nor duplicated: start it with that much");
+        SparseFile.Copy(_base, memory, Machine.Config.MemoryBytes);
+        var stopped = System.Diagnostics.Stopwatch.GetTimestamp();
+        await Agent.QuiesceAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await Machine.PauseAsync(cancellationToken).ConfigureAwait(false);
+            try
+            {
+                PrivatePages.CopyTo(Machine.ProcessId, _base, memory);
+                whilePaused();
+                await Machine.SaveDevicesAsync(statePath, _beginning, cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                await Machine.ResumeAsync(CancellationToken.None).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            await Agent.ContinueAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+
+        return System.Diagnostics.Stopwatch.GetElapsedTime(stopped);
+    }
+
     public async ValueTask DisposeAsync()
     {
+        _base?.Dispose();
         await Agent.DisposeAsync().ConfigureAwait(false);
         await Machine.DisposeAsync().ConfigureAwait(false);
         _options.Shares?.Dispose();
@@ -116,7 +160,9 @@ public sealed class SandboxMachine : IAsyncDisposable
         {
             var machine = await hypervisor.LaunchQemuAsync(config, new LaunchOptions(descriptors, options.LogPath, Jail: options.Jail),
                 cancellationToken).ConfigureAwait(false);
-            return (new SandboxMachine(machine, new AgentClient(control, data), options), state);
+            return (new SandboxMachine(machine, new AgentClient(control, data,
+                // Ports of a machine that is made from a saved one may hold frames for streams of its old host.
+                statePath is null ? 0 : (uint)Random.Shared.Next(1 << 20, 1 << 30)), options), state);
         }
         catch
         {

@@ -9,7 +9,9 @@ namespace Hull.Hypervisor.Templates;
 /// <param name="WritablePath">
 /// The disk for what is written that it has mounted read-only, of <see cref="Disks.WritableDisk.DefaultBytes"/>. Never changed.
 /// </param>
-public sealed record Template(string Key, SandboxShape Shape, GuestImage Guest, MemoryFile Memory, string StatePath, string WritablePath) : IDisposable
+/// <param name="DevicesOnly">The state was saved by <see cref="Qemu.QemuMachine.SaveDevicesAsync"/>: it does not speak of RAM at all.</param>
+public sealed record Template(string Key, SandboxShape Shape, GuestImage Guest, MemoryFile Memory, string StatePath, string WritablePath,
+    bool DevicesOnly = false) : IDisposable
 {
     public void Dispose() => Memory.Dispose();
 }

@@ -545,6 +545,65 @@ public abstract class InstanceContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_running_one_is_duplicated_with_its_memory_and_files()
+    {
+        var id = await Host.RunAsync("sh", "-c", "n=0; echo kept > /file; while :; do n=$((n+1)); echo $n > /n; sleep 0.05; done");
+        if (!Has(InstanceCapability.Fork))
+        {
+            var error = await Assert.ThrowsAsync<HullException>(() => Workloads.ForkAsync(id, new ForkRequest(1, []), default));
+            Assert.Equal(ErrorKind.Unsupported, error.Kind);
+            return;
+        }
+
+        await EngineHost.EventuallyAsync(async () => int.TryParse((await Host.ExecAsync(id, "cat", "/n")).Output, out var n) && n > 5, "it to count");
+        var before = int.Parse((await Host.ExecAsync(id, "cat", "/n")).Output);
+        var forks = await Workloads.ForkAsync(id, new ForkRequest(2, ["first"]), default);
+        Assert.InRange(forks.Pause, TimeSpan.FromTicks(1), TimeSpan.FromSeconds(30));
+        var seen = new HashSet<string>();
+        foreach (var one in (string[])[id, .. forks.Ids])
+        {
+            var (code, output, error) = await Host.ExecAsync(one, "sh", "-c", "cat /file /n; hostname; head -c 16 /dev/urandom | md5sum");
+            Assert.Equal((0, ""), (code, error));
+            var lines = output.Split('\n');
+            Assert.Equal("kept", lines[0]);
+            Assert.InRange(int.Parse(lines[1]), before, int.MaxValue);
+            Assert.Equal(one[..12], lines[2]);
+            Assert.True(seen.Add(lines[2]) && seen.Add(lines[3]), $"{one} has a name or random numbers in common with another");
+            // Each goes on by itself.
+            await EngineHost.EventuallyAsync(async () => int.TryParse((await Host.ExecAsync(one, "cat", "/n")).Output, out var n) && n > int.Parse(lines[1]), "it to count on");
+        }
+
+        await Workloads.StopAsync(id, new StopRequest("KILL"), default);
+        Assert.Equal((0, "kept\n", ""), await Host.ExecAsync(forks.Ids[1], "cat", "/file"));
+    }
+
+    [Fact]
+    public async Task It_goes_back_to_what_was_saved()
+    {
+        var id = await Host.RunAsync("sh", "-c", "x=first; trap 'x=second' USR1; while :; do echo $x > /x; sleep 0.05; done");
+        if (!Has(InstanceCapability.Snapshot))
+        {
+            var error = await Assert.ThrowsAsync<HullException>(() => Workloads.SaveSnapshotAsync(id, "early", default));
+            Assert.Equal(ErrorKind.Unsupported, error.Kind);
+            return;
+        }
+
+        await EngineHost.EventuallyAsync(async () => (await Host.ExecAsync(id, "cat", "/x")).Output == "first\n", "its first word");
+        await Workloads.SaveSnapshotAsync(id, "early", default);
+        Assert.Equal(["early"], Workloads.Snapshots(id).Select(snapshot => snapshot.Name));
+        await Workloads.KillAsync(id, "USR1", default);
+        await EngineHost.EventuallyAsync(async () => (await Host.ExecAsync(id, "cat", "/x")).Output == "second\n", "its second word");
+        await Host.ExecAsync(id, "touch", "/later");
+        // Also for an engine that did not save it.
+        await Host.ReplaceEngineAsync();
+        await Workloads.RestoreSnapshotAsync(id, "early", default);
+        await EngineHost.EventuallyAsync(async () => (await Host.ExecAsync(id, "cat", "/x")).Output == "first\n", "its first word again");
+        Assert.NotEqual(0, (await Host.ExecAsync(id, "test", "-e", "/later")).Code);
+        await Workloads.RemoveSnapshotAsync(id, "early", default);
+        Assert.Empty(Workloads.Snapshots(id));
+    }
+
+    [Fact]
     public async Task Directories_of_the_host_can_be_shared()
     {
         Assert.SkipUnless(Has(InstanceCapability.BindMounts), "the driver cannot share directories");

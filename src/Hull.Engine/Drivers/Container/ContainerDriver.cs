@@ -123,6 +123,9 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
             return new HeldRoot(mount.Descriptor.Duplicate(), mount);
         }, cancellationToken);
 
+    public ISavedInstance OpenSaved(string directory) =>
+        throw HullException.Unsupported(Capabilities[InstanceCapability.Snapshot].Reason ?? "containers are not saved");
+
     public ValueTask DisposeAsync()
     {
         Stopping = true;

@@ -151,6 +151,9 @@ internal partial class ContainerInstance : IInstance
         return Task.FromResult<IRootAccess>(new HeldRoot(root));
     }
 
+    public virtual Task<ISavedInstance> SaveAsync(string directory, bool keep, CancellationToken cancellationToken) =>
+        throw HullException.Unsupported("the memory of a container cannot be saved: use isolation vm");
+
     public async Task DeleteAsync(CancellationToken cancellationToken)
     {
         if (_connection is not null)

@@ -5,8 +5,10 @@ using System.Text.Json;
 using Hull.Core;
 using Hull.Engine.Drivers.Container;
 using Hull.Engine.Drivers.Shims;
+using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Monitor;
 using Hull.Hypervisor.Sandboxes;
+using Hull.Hypervisor.Templates;
 using Hull.Linux;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Files;
@@ -83,6 +85,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     {
         Validate(spec);
         var (guest, template) = await _platform.PrepareAsync(ShapeOf(spec), cancellationToken).ConfigureAwait(false);
+        if (spec.Saved is VmSaved saved) RequireFits(saved, guest);
         Directory.CreateDirectory(spec.RuntimeDirectory);
         ExitRecord.Delete(spec.StateDirectory);
         var (shim, socket) = _launcher.Start(spec.RuntimeDirectory);
@@ -143,10 +146,9 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             Spec = spec.Spec with
             {
                 Process = new ProcessSpec { Args = ["/dev/nothing"], Cwd = "/", User = new UserSpec() },
-                // What is mounted over the root only where the workload runs is not its own.
                 Mounts =
                 [
-                    .. (spec.Spec.Mounts ?? []).Where(mount => mount.Type is not "bind"),
+                    .. spec.Spec.Mounts ?? [],
                     new MountSpec { Destination = "/dev/nothing", Type = "bind", Source = Path.Combine(directory, "nothing"), Options = ["bind", "ro"] },
                 ],
                 Linux = linux with { CgroupsPath = $"{_options.CgroupParent}/{id}" },
@@ -154,6 +156,8 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         }, spec.StateDirectory, cancellationToken).ConfigureAwait(false);
         return new VmRoot(ControlOf(machine.Spec), new MachineForFiles(machine));
     }
+
+    public ISavedInstance OpenSaved(string directory) => VmSaved.Open(directory);
 
     internal VmControl ControlOf(InstanceSpec spec) => new(Path.Combine(RuntimeRoot, spec.Id));
 
@@ -187,7 +191,9 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         var shape = ShapeOf(spec);
         var writable = Path.Combine(disks, "writable.img");
         // A disk that a machine has used is no longer the one the template has mounted, even if that machine never came to run.
-        var isPrepared = DiskBytesOf(spec) == Hull.Hypervisor.Disks.WritableDisk.DefaultBytes && !File.Exists(writable);
+        var saved = spec.Saved as VmSaved;
+        if (saved is not null) SparseFile.Copy(saved.WritablePath, writable);
+        var isPrepared = DiskBytesOf(spec) == WritableDisk.DefaultBytes && !File.Exists(writable);
         _platform.Disks.Create(writable, DiskBytesOf(spec), isPrepared ? template.WritablePath : null);
         var process = spec.Spec.Process ?? throw HullException.Internal($"{spec.Id} has no process");
         var account = ResolveAccount(spec, spec.User);
@@ -207,10 +213,11 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         {
             HostName = spec.Spec.Hostname ?? RandomId.Short(spec.Id),
             MachineId = spec.Id[..32],
-            MemoryBytes = shape.MemoryBytes,
-            Processors = shape.Processors,
-            Guest = guest,
-            Template = template,
+            MemoryBytes = saved?.Record.MemoryBytes ?? shape.MemoryBytes,
+            Processors = saved?.Record.Processors ?? shape.Processors,
+            Guest = saved?.Record.Guest ?? guest,
+            Template = saved is null ? template : new TemplateSource("", PathOf(saved.Memory), saved.StatePath, saved.WritablePath),
+            Adopted = saved?.Record.Container,
             Layers = spec.Root.LayerFiles,
             WritableDisk = writable,
             WritableIsPrepared = isPrepared,
@@ -220,6 +227,14 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         };
         AtomicFile.Write(Path.Combine(spec.RuntimeDirectory, VmBundle.FileName),
             JsonSerializer.SerializeToUtf8Bytes(bundle, VmBundleJson.Default.VmBundle), durable: false);
+    }
+
+    private static string PathOf(MemoryFile memory) => $"/proc/{Environment.ProcessId}/fd/{memory.Descriptor.Value}";
+
+    private static void RequireFits(VmSaved saved, GuestSource guest)
+    {
+        if (saved.Record.Guest.QemuBuild != guest.QemuBuild || saved.Record.Guest.Accelerator != guest.Accelerator || !File.Exists(saved.Record.Guest.Kernel))
+            throw HullException.Conflict($"what was saved in {saved.Directory} belongs to another QEMU, accelerator or guest image than this engine has now");
     }
 
     /// <summary>
@@ -260,7 +275,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     }
 
     private static long DiskBytesOf(InstanceSpec spec) =>
-        NumberOption(spec, "vm.disk") is { } gibibytes ? gibibytes << 30 : Hull.Hypervisor.Disks.WritableDisk.DefaultBytes;
+        NumberOption(spec, "vm.disk") is { } gibibytes ? gibibytes << 30 : WritableDisk.DefaultBytes;
 
     private static long? NumberOption(InstanceSpec spec, string name)
     {
@@ -300,8 +315,6 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             (InstanceCapability.NetworkHotPlug, "networks of a virtual machine are attached when it is started"),
             (InstanceCapability.Devices, "devices of the host are not passed through"),
             (InstanceCapability.UserNamespaces, "a virtual machine has its own users"),
-            (InstanceCapability.Snapshot, "not offered for instances yet"),
-            (InstanceCapability.Fork, "not offered for instances yet"),
             (InstanceCapability.HotAdd, "memory can be added to a running machine, processors cannot"),
             (InstanceCapability.Console, "a virtual machine that runs an image has no screen; use its terminal"),
         ]) all[capability] = CapabilityStatus.No(reason);

@@ -5,6 +5,7 @@ using Hull.Engine.Drivers.Shims;
 using Hull.Engine.Workloads;
 using Hull.Hypervisor.Monitor;
 using Hull.Linux.Cgroups;
+using Hull.Linux.Files;
 using Hull.Linux.Netlink;
 using Hull.Linux.Processes;
 using Hull.Oci.Runtime;
@@ -52,6 +53,18 @@ internal sealed class VmInstance(VmDriver driver, InstanceSpec spec, ICgroup cgr
         ]);
 
         static string Text(uint number) => number.ToString(CultureInfo.InvariantCulture);
+    }
+
+    public override async Task<ISavedInstance> SaveAsync(string directory, bool keep, CancellationToken cancellationToken)
+    {
+        var bundle = AtomicFile.ReadJson(Path.Combine(Spec.RuntimeDirectory, VmBundle.FileName), VmBundleJson.Default.VmBundle);
+        if (bundle.SharedMounts.Count > 0)
+        {
+            throw HullException.Unsupported("a virtual machine that shares files of the host can be neither saved nor duplicated, because others " +
+                $"change them too: it has {string.Join(", ", bundle.SharedMounts)}");
+        }
+
+        return await VmSaved.SaveAsync(Control, bundle, directory, keep).ConfigureAwait(false);
     }
 
     /// <summary>Processor time and devices are limited outside the machine, memory and processes inside.</summary>

@@ -140,6 +140,18 @@ internal sealed class FakeEngine : IHullEngine, IWorkloads, IExecs, IEvents
 
     public Task<string> CommitAsync(string workload, CommitRequest request, CancellationToken cancellationToken) => Task.FromResult("sha256:" + new string('1', 64));
 
+    public Task<ForkResult> ForkAsync(string workload, ForkRequest request, CancellationToken cancellationToken) =>
+        Task.FromResult(new ForkResult([.. request.Names], TimeSpan.FromMilliseconds(20)));
+
+    public Task<SnapshotResult> SaveSnapshotAsync(string workload, string name, CancellationToken cancellationToken) =>
+        Task.FromResult(new SnapshotResult(new SavedSnapshot(name, DateTimeOffset.UnixEpoch), TimeSpan.FromMilliseconds(20)));
+
+    public IReadOnlyList<SavedSnapshot> Snapshots(string workload) => [new SavedSnapshot("one", DateTimeOffset.UnixEpoch)];
+
+    public Task RestoreSnapshotAsync(string workload, string name, CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task RemoveSnapshotAsync(string workload, string name, CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task RemoveAsync(string workload, RemoveRequest request, CancellationToken cancellationToken)
     {
         All.TryRemove(Get(workload).Id, out _);
