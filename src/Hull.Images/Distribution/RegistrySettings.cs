@@ -11,7 +11,7 @@ public sealed record RegistrySettings
 {
     /// <summary>Addresses that are asked first, in this order; the registry itself comes last. A path is put before the repository's.</summary>
     [JsonPropertyName("mirrors")]
-    public IReadOnlyList<string> Mirrors { get; init; } = [];
+    public IReadOnlyList<string> Mirrors { get; init => field = value ?? []; } = [];
 
     /// <summary>Plain HTTP, and certificates nobody vouches for, are accepted.</summary>
     [JsonPropertyName("insecure")]
@@ -56,11 +56,12 @@ public sealed record RegistriesConfig
 
     public const string DefaultPath = "/etc/hull/registries.json";
 
+    // Reading hands null to what the file leaves out.
     [JsonPropertyName("registries")]
-    public IReadOnlyDictionary<string, RegistrySettings> Registries { get; init; } = new Dictionary<string, RegistrySettings>();
+    public IReadOnlyDictionary<string, RegistrySettings> Registries { get; init => field = value ?? new Dictionary<string, RegistrySettings>(); } = new Dictionary<string, RegistrySettings>();
 
     [JsonPropertyName("layers")]
-    public LayerSettings Layers { get; init; } = new();
+    public LayerSettings Layers { get; init => field = value ?? new LayerSettings(); } = new();
 
     /// <summary>Reads the file; one that does not exist is empty. Throws <see cref="ErrorKind.InvalidArgument"/> for one that cannot be read.</summary>
     public static RegistriesConfig Load(string? path = null)
@@ -78,7 +79,7 @@ public sealed record RegistriesConfig
 
     /// <summary>The settings of a registry as image references write it.</summary>
     public RegistrySettings For(string domain) =>
-        Registries.TryGetValue(domain, out var own) ? own : Registries.TryGetValue(Default, out var common) ? common : new RegistrySettings();
+        Registries.GetValueOrDefault(domain) ?? Registries.GetValueOrDefault(Default) ?? new RegistrySettings();
 
     /// <summary>This configuration with plain HTTP and unknown certificates accepted for one registry.</summary>
     public RegistriesConfig WithInsecure(string domain) =>
@@ -122,8 +123,9 @@ internal sealed record RegistryEndpoint(Uri Base, string PathPrefix, string Doma
         return address.Host == "localhost" || (IPAddress.TryParse(address.Host.Trim('[', ']'), out var ip) && IPAddress.IsLoopback(ip));
     }
 
-    private static RegistryEndpoint Mirror(string text, string domain, RegistriesConfig config)
+    private static RegistryEndpoint Mirror(string? text, string domain, RegistriesConfig config)
     {
+        if (text is null) throw HullException.Invalid($"a mirror of registry {domain} is null: expected an address such as https://mirror.example");
         var address = text.Contains("://", StringComparison.Ordinal) ? text : "https://" + text;
         if (!Uri.TryCreate(address, UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https") || uri.Query.Length > 0 || uri.UserInfo.Length > 0)
             throw HullException.Invalid($"mirror '{text}' of registry {domain} is not an address such as https://mirror.example");

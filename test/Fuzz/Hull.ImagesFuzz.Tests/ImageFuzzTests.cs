@@ -98,12 +98,14 @@ public class ImageFuzzTests
         using var directory = new TemporaryDirectory("images-fuzz");
         List<byte[]> settings =
         [
-            """{"registries":{"docker.io":{"mirrors":["https://m.example","http://127.0.0.1:5000/x"]},"10.0.0.1:5000":{"insecure":true}}}"""u8.ToArray(),
+            """{"registries":{"docker.io":{"mirrors":["https://m.example","http://127.0.0.1:5000/x"]},"10.0.0.1:5000":{"insecure":true}},"layers":{"maxSize":9999,"maxRatio":5}}"""u8.ToArray(),
         ];
         Damaged.Try(settings, 2000, bytes =>
         {
             File.WriteAllBytes(directory["file"], bytes);
-            _ = RegistriesConfig.Load(directory["file"]);
+            var settings = RegistriesConfig.Load(directory["file"]);
+            _ = settings.Layers.ToLimits();
+            Assert.NotNull(settings.WithInsecure("10.0.0.1:5000").For("docker.io").Mirrors);
         });
         List<byte[]> logins = ["""{"auths":{"a.example":{"auth":"dTpw"},"https://index.docker.io/v1/":{"identitytoken":"x"}},"credHelpers":{"b.example":"b"}}"""u8.ToArray()];
         Damaged.Try(logins, 2000, bytes =>

@@ -81,6 +81,13 @@ public sealed class CredentialTests
         File.WriteAllText(directory["r.json"], """{"layers":{"maxSize":1000000,"maxRatio":20}}""");
         var limits = RegistriesConfig.Load(directory["r.json"]).Layers.ToLimits();
         Assert.Equal((1_000_000L, 20), (limits.MaxLayerSize, limits.MaxRatio));
+        foreach (var partial in (string[])["{}", """{"registries":{"a.example":{"insecure":true}}}""", """{"registries":null,"layers":null}""", """{"registries":{"a.example":null}}"""])
+        {
+            File.WriteAllText(directory["r.json"], partial);
+            Assert.Equal(UnpackLimits.Default, RegistriesConfig.Load(directory["r.json"]).Layers.ToLimits());
+            Assert.Empty(RegistriesConfig.Load(directory["r.json"]).For("a.example").Mirrors);
+        }
+
         Assert.Equal(UnpackLimits.Default, RegistriesConfig.Load(directory["none"]).Layers.ToLimits());
         File.WriteAllText(directory["r.json"], """{"layers":{"maxSize":0}}""");
         Assert.Equal(ErrorKind.InvalidArgument, Assert.Throws<HullException>(() => RegistriesConfig.Load(directory["r.json"]).Layers.ToLimits()).Kind);
