@@ -64,6 +64,9 @@ public sealed class EngineDaemon : IDisposable
 
     public int Pid => daemon!.Id;
 
+    /// <summary>How it ended; 137 where it had to be killed.</summary>
+    public int ExitCode => daemon!.ExitCode;
+
     public bool IsRunning => daemon is { HasExited: false };
 
     /// <summary>Id of a process in the engine's network namespace.</summary>

@@ -130,5 +130,7 @@ public sealed class DockerEdge
 
     private static bool IsDeparture(Exception e, ApiRequest request) =>
         e is Microsoft.AspNetCore.Http.BadHttpRequestException or Microsoft.AspNetCore.Connections.ConnectionResetException
+        // A server that ends cuts off what is unfinished, and says so before the request is told.
+        || e.InnerException is Microsoft.AspNetCore.Connections.ConnectionAbortedException
         || (e is OperationCanceledException or IOException && request.Disconnected.IsCancellationRequested);
 }

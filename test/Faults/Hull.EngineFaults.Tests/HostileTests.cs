@@ -58,6 +58,33 @@ public sealed class HostileTests : IDisposable
     }
 
     [Fact]
+    public async Task An_engine_that_stops_waits_for_none_that_never_finish()
+    {
+        await StartAsync();
+        var sockets = Enumerable.Range(0, 30).Select(_ => Engine.Connect()).ToList();
+        try
+        {
+            for (var i = 0; i < sockets.Count; i++)
+            {
+                sockets[i].Send(Encoding.ASCII.GetBytes(i % 2 == 0 ? "GET /events HTTP/1.1\r\nHost: hull\r\n\r\n"
+                    : "POST /containers/create HTTP/1.1\r\nHost: hull\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"));
+            }
+
+            Assert.StartsWith("HTTP/1.1 200", Read(sockets[0]), StringComparison.Ordinal);
+            Engine.Stop();
+            Assert.False(Engine.IsRunning);
+            // It ended by itself, and took nobody's departure for a failure of its own.
+            lock (Engine.Log) Assert.DoesNotContain(Engine.Log, line => line.Contains(" error ", StringComparison.Ordinal));
+        }
+        finally
+        {
+            foreach (var socket in sockets) socket.Dispose();
+        }
+
+        Assert.Equal(0, Engine.ExitCode);
+    }
+
+    [Fact]
     public async Task A_thousand_idle_attaches_cost_little_and_all_are_served()
     {
         await StartAsync();
