@@ -25,10 +25,11 @@ add() { # a file with the shared libraries it names
     done
 }
 
-for program in bash sh cat cp mv rm mkdir rmdir ls ln chmod chown stat readlink sleep true false env id head tail grep sed awk cut tr wc sort \
+for program in bash sh cat cp mv rm mkdir rmdir ls ln chmod chown stat readlink sleep true false echo env id head tail grep sed awk cut tr wc sort \
     find mount umount unshare nsenter hostname ionice chrt script kill ps dd tee touch date uname setpriv setsid timeout ip newuidmap \
     newgidmap busybox runc crun systemctl; do
-    path=$(command -v "$program") || continue
+    # Not the shell's own, which command -v would name.
+    path=$(type -P "$program") || continue
     add "$path"
     [ -e "$root/bin/$program" ] || ln -s "$path" "$root/bin/$program"
     [ -e "$root/usr/bin/$program" ] || ln -s "$path" "$root/usr/bin/$program"

@@ -16,8 +16,15 @@ internal static class IdMappedMounts
             ?? throw HullException.Invalid($"mounts: {mount.Destination}: idmap has no mappings to use");
         var groups = mount.GidMappings ?? context.Linux.GidMappings ?? users;
         using var space = UserNamespaces.Create(users, groups);
-        clone.SetAttributes(
-            new MountAttr { attr_set = MountApi.MOUNT_ATTR_IDMAP, userns_fd = (ulong)space.Value },
-            recursive: options.IdMapRecursive || (options.Recursive && !options.IdMap));
+        try
+        {
+            clone.SetAttributes(
+                new MountAttr { attr_set = MountApi.MOUNT_ATTR_IDMAP, userns_fd = (ulong)space.Value },
+                recursive: options.IdMapRecursive || (options.Recursive && !options.IdMap));
+        }
+        catch (HullException error) when (error.Errno == Errno.EINVAL)
+        {
+            throw HullException.Unsupported($"mounts: {mount.Destination}: this kernel does not map the ids of the file system of {mount.Source}");
+        }
     }
 }

@@ -13,7 +13,9 @@ internal sealed class SystemdMachine : IDisposable
 
     /// <summary>The cgroup of the caller in each hierarchy is the root of the machine's.</summary>
     private const string Script = """
-        for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
+        hierarchies=/sys/fs/cgroup
+        [ -f /sys/fs/cgroup/cgroup.controllers ] || hierarchies=$(echo /sys/fs/cgroup/*)
+        for hierarchy in $hierarchies; do
             [ -f "$hierarchy/cgroup.procs" ] || continue
             mkdir -p "$hierarchy$1"
             for file in cpuset.cpus cpuset.mems; do [ ! -f "$hierarchy/$file" ] || cat "$hierarchy/$file" > "$hierarchy$1/$file" 2>/dev/null; done
@@ -51,6 +53,8 @@ internal sealed class SystemdMachine : IDisposable
         foreach (var argument in (string[])["-c", Script, "sh", _cgroup, Program]) start.ArgumentList.Add(argument);
         _process = Process.Start(start)!;
         _init = FindInit();
+        // unshare is in the cgroup that systemd has for its root, and in v2 one with a process hands no controller on.
+        if (ControlGroups.IsV2) File.WriteAllText(ControlGroups.Root + "/cgroup.procs", _process.Id.ToString());
         for (var i = 0; i < 1000 && Run("systemctl", "is-system-running").ExitCode > 1; i++) Thread.Sleep(10);
     }
 
