@@ -50,6 +50,7 @@ internal sealed class LoadVerb : ImageVerb
         base.Define(flags);
         flags.Value("input", 'i', "file", "what to read (standard input)", value => _input = value)
             .Switch("quiet", 'q', "say nothing meanwhile", value => _quiet = value);
+        DefineFormat(flags);
     }
 
     protected override async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
@@ -61,8 +62,8 @@ internal sealed class LoadVerb : ImageVerb
             loaded = await OpenStore().LoadAsync(input, display, cancellation).ConfigureAwait(false);
         foreach (var image in loaded)
         {
-            if (image.References.Count == 0) call.Output.WriteLine($"Loaded image ID: {image.Id}");
-            foreach (var reference in image.References) call.Output.WriteLine($"Loaded image: {reference.Familiar}");
+            if (image.References.Count == 0) Tell(call, $"Loaded image ID: {image.Id}", ("Name", null), ("ID", image.Id.ToString()));
+            foreach (var reference in image.References) Tell(call, $"Loaded image: {reference.Familiar}", ("Name", reference.Familiar), ("ID", image.Id.ToString()));
         }
 
         return 0;
@@ -84,6 +85,7 @@ internal sealed class ImportVerb : ImageVerb
         flags.Value("message", 'm', "text", "comment of the image", value => _message = value)
             .Value("change", 'c', "instruction", "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or WORKDIR", _changes.Add)
             .Value("platform", null, "os/arch", "platform of the image (this machine's)", value => _platform = value);
+        DefineFormat(flags);
     }
 
     protected override async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
@@ -93,7 +95,7 @@ internal sealed class ImportVerb : ImageVerb
         var config = ConfigChange.Apply(new ContainerDefaults(), _changes);
         await using var input = OutputFile.OpenInput(call.Argument(0, "file") is "-" ? null : call.Arguments[0]);
         var image = await OpenStore().ImportAsync(input, reference, config, _message, ParsePlatform(_platform), cancellation).ConfigureAwait(false);
-        call.Output.WriteLine(image.Id.ToString());
+        Tell(call, image.Id.ToString(), ("Name", reference?.Familiar), ("ID", image.Id.ToString()));
         return 0;
     }
 }

@@ -35,6 +35,7 @@ internal sealed class RemoveVerb : ImageVerb
         base.Define(flags);
         flags.Switch("force", 'f', "also where several names point to the image", value => _force = value)
             .Switch("no-prune", null, "for Docker's sake: nothing else is removed", _ => { });
+        DefineFormat(flags);
     }
 
     protected override Task<int> RunAsync(Invocation call, CancellationToken cancellation)
@@ -43,17 +44,11 @@ internal sealed class RemoveVerb : ImageVerb
         var images = OpenStore();
         var code = ForEach(call, name =>
         {
-            foreach (var removed in images.Remove(name, _force)) Print(call, removed);
+            foreach (var removed in images.Remove(name, _force)) TellRemoved(call, removed);
         });
         // The bytes go now, where nothing else uses them.
         images.CollectGarbage(cancellation);
         return Task.FromResult(code);
-    }
-
-    internal static void Print(Invocation call, RemovedImage removed)
-    {
-        if (removed.Untagged is { } name) call.Output.WriteLine($"Untagged: {name.Familiar}");
-        if (removed.Deleted is { } digest) call.Output.WriteLine($"Deleted: {digest}");
     }
 }
 
@@ -71,6 +66,7 @@ internal sealed class PruneVerb : ImageVerb
         flags.Switch("all", 'a', "every image that nothing uses, not only those without a name", value => _all = value)
             .Switch("force", 'f', "for Docker's sake: nothing is asked", _ => { })
             .Value("filter", null, "key=value", "label=KEY[=VALUE], before=IMAGE, since=IMAGE", _filters.Add);
+        DefineFormat(flags);
     }
 
     protected override Task<int> RunAsync(Invocation call, CancellationToken cancellation)
@@ -79,8 +75,8 @@ internal sealed class PruneVerb : ImageVerb
         var images = OpenStore();
         var filter = ImageFilter.Parse(_filters, images);
         var result = images.Prune(_all, _filters.Count == 0 ? null : filter.Accepts, cancellation);
-        foreach (var removed in result.Removed) RemoveVerb.Print(call, removed);
-        call.Output.WriteLine($"Total reclaimed space: {HumanText.Size(result.SpaceReclaimed)}");
+        foreach (var removed in result.Removed) TellRemoved(call, removed);
+        Tell(call, $"Total reclaimed space: {HumanText.Size(result.SpaceReclaimed)}", ("SpaceReclaimed", $"{result.SpaceReclaimed}"));
         return Task.FromResult(0);
     }
 }
@@ -98,6 +94,7 @@ internal sealed class BootstrapVerb : ImageVerb
         base.Define(flags);
         flags.Switch("quiet", 'q', "print the digest only", value => _quiet = value)
             .Switch("no-unpack", null, "store the layers without unpacking them", value => _noUnpack = value);
+        DefineFormat(flags);
     }
 
     protected override async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
@@ -111,7 +108,7 @@ internal sealed class BootstrapVerb : ImageVerb
             var descriptor = await bootstrap.BuildAsync(name, cancellation).ConfigureAwait(false);
             var reference = ImageReference.Parse(name).WithDefaultTag();
             if (!_noUnpack) await images.EnsureUnpackedAsync(images.Resolve(reference.Canonical), cancellation: cancellation).ConfigureAwait(false);
-            call.Output.WriteLine(_quiet ? descriptor.Digest.ToString() : $"{reference.Familiar} {descriptor.Digest}");
+            Tell(call, _quiet ? descriptor.Digest.ToString() : $"{reference.Familiar} {descriptor.Digest}", ("Name", reference.Familiar), ("Digest", descriptor.Digest.ToString()));
         }
 
         return 0;

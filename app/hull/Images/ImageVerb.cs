@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
+using Hull.Client.Formatting;
 using Hull.Cli.Verbs;
 using Hull.Core;
 using Hull.Core.CommandLine;
@@ -11,6 +13,7 @@ namespace Hull.Cli.Images;
 internal abstract class ImageVerb : Verb
 {
     private string? _root;
+    private string? _format;
 
     /// <summary>The state directory: <c>--root</c>, else HULL_ROOT, else <c>/var/lib/hull</c>.</summary>
     protected string StateDirectory => StateRoot.Resolve(_root);
@@ -43,6 +46,30 @@ internal abstract class ImageVerb : Verb
     {
         var options = DistributionOptions.FromMachine();
         return insecure ? options with { Registries = options.Registries.WithInsecure(reference.Domain) } : options;
+    }
+
+    /// <summary>Defines <c>--format</c> for a verb that says what it did by <see cref="Tell"/>.</summary>
+    protected void DefineFormat(FlagSet flags) =>
+        flags.Value("format", null, "template", "json, or a template of Go's kind, for each line", value => _format = value);
+
+    /// <summary>Prints one result: in the format asked for, else as <paramref name="plain"/> has it.</summary>
+    protected void Tell(Invocation call, string plain, params ReadOnlySpan<(string Key, string? Value)> fields)
+    {
+        if (_format is null)
+        {
+            call.Output.WriteLine(plain);
+            return;
+        }
+
+        var row = new JsonObject();
+        foreach (var (key, value) in fields) row[key] = value ?? "";
+        call.Output.Write(OutputFormat.Parse(_format).One(row));
+    }
+
+    protected void TellRemoved(Invocation call, RemovedImage removed)
+    {
+        if (removed.Untagged is { } name) Tell(call, $"Untagged: {name.Familiar}", ("Untagged", name.Familiar));
+        if (removed.Deleted is { } digest) Tell(call, $"Deleted: {digest}", ("Deleted", digest.ToString()));
     }
 
     protected static Platform? ParsePlatform(string? text) => text is null ? null : Platform.Parse(text);

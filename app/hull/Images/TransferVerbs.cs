@@ -30,6 +30,7 @@ internal sealed class PullVerb : ImageVerb
             .Switch("insecure", null, "accept plain HTTP and unknown certificates", value => _insecure = value)
             .Value("platform", null, "os/arch", "platform of the image (this machine's)", value => _platform = value)
             .Number("parallel", null, "layers fetched at once", value => _parallel = value);
+        DefineFormat(flags);
     }
 
     protected override async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
@@ -57,8 +58,9 @@ internal sealed class PullVerb : ImageVerb
         Image image;
         using (var display = TransferDisplay.For(_quiet ? null : reference.Familiar))
             image = await images.PullAsync(reference, registry, options, display, cancellation).ConfigureAwait(false);
-        if (!_quiet) call.Output.WriteLine($"Digest: {image.Target.Digest}");
-        call.Output.WriteLine(_quiet ? image.Target.Digest.ToString() : reference.Canonical);
+        var digest = image.Target.Digest;
+        Tell(call, _quiet ? digest.ToString() : $"Digest: {digest}{Environment.NewLine}{reference.Canonical}",
+            ("Name", reference.Canonical), ("Digest", digest.ToString()), ("ID", image.Id.ToString()));
     }
 
     private static async Task<List<ImageReference>> TagsAsync(RegistrySource registry, ImageReference reference, CancellationToken cancellation)
@@ -84,6 +86,7 @@ internal sealed class PushVerb : ImageVerb
         flags.Switch("quiet", 'q', "print the digest only", value => _quiet = value)
             .Switch("insecure", null, "accept plain HTTP and unknown certificates", value => _insecure = value)
             .Value("platform", null, "os/arch", "only this platform of an image that has several", value => _platform = value);
+        DefineFormat(flags);
     }
 
     protected override async Task<int> RunAsync(Invocation call, CancellationToken cancellation)
@@ -96,7 +99,8 @@ internal sealed class PushVerb : ImageVerb
         Oci.Image.Descriptor pushed;
         using (var display = TransferDisplay.For(_quiet ? null : target.Familiar))
             pushed = await images.PushAsync(name, target, registry, ParsePlatform(_platform), display, cancellation).ConfigureAwait(false);
-        call.Output.WriteLine(_quiet ? pushed.Digest.ToString() : $"{target.Tag ?? pushed.Digest.Short}: digest: {pushed.Digest} size: {pushed.Size}");
+        Tell(call, _quiet ? pushed.Digest.ToString() : $"{target.Tag ?? pushed.Digest.Short}: digest: {pushed.Digest} size: {pushed.Size}",
+            ("Name", target.Canonical), ("Digest", pushed.Digest.ToString()), ("Size", $"{pushed.Size}"));
         return 0;
     }
 }

@@ -45,6 +45,24 @@ public sealed class ClientTests : IDisposable
     }
 
     [Fact]
+    public void EveryVerbTellsWhatItDidInTheFormatAskedFor()
+    {
+        Require.Root();
+        using var registry = RegistryProcess.Hull();
+        var digest = Bootstrap();
+        var name = $"{registry.Address}/a/busybox:v1";
+        string Said(params string[] words) => Command.Run(Hull, [words[0], "--root", Root, .. words[1..]], null).Ok().Trimmed;
+        Assert.Equal(digest, Said("push", "--format", "{{.Digest}}", "busybox", name));
+        Assert.Contains($"\"Digest\":\"{digest}\"", Said("pull", "--format", "json", name), StringComparison.Ordinal);
+        Said("save", "-o", _directory["a.tar"], name);
+        Assert.Equal($"{{\"Untagged\":\"{name}\"}}", Said("rmi", "--format", "json", name));
+        Assert.Contains(name, Said("load", "-q", "-i", _directory["a.tar"], "--format", "{{.Name}}").Split('\n'));
+        File.WriteAllBytes(_directory["empty.tar"], new byte[1024]);
+        Assert.Equal("empty:latest", Said("import", "--format", "{{.Name}}", _directory["empty.tar"], "empty"));
+        Assert.Contains("{\"SpaceReclaimed\":\"", Command.Run(Hull, "image", "prune", "--root", Root, "-a", "-f", "--format", "json").Ok().Trimmed, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void SkopeoCopiesInBothDirections()
     {
         var skopeo = Require.Program("skopeo");
