@@ -128,6 +128,26 @@ public sealed class OwnFeatureTests(Engine engine)
         }
     }
 
+    [Fact]
+    public void TopShowsTheBusiestFirst()
+    {
+        Hull("run", "-d", "--name", "idler", "busybox", "sleep", "1000").Ok();
+        Hull("run", "-d", "--name", "spinner", "--cpus", "0.2", "busybox", "sh", "-c", "while :; do :; done").Ok();
+        try
+        {
+            var rows = Hull("top").Ok().Output.Split('\n').Where(line => line.Contains("idler", StringComparison.Ordinal) || line.Contains("spinner", StringComparison.Ordinal)).ToList();
+            Assert.Equal(2, rows.Count);
+            Assert.Contains("spinner", rows[0], StringComparison.Ordinal);
+            Assert.DoesNotMatch(@"spinner +0\.00%", rows[0]);
+            Assert.DoesNotContain("spinner", Hull("stats", "--no-stream", "idler").Ok().Output, StringComparison.Ordinal);
+            Assert.Contains("sleep 1000", Hull("top", "idler").Ok().Output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Hull("rm", "-f", "idler", "spinner").Ok();
+        }
+    }
+
     private JsonNode State(string name) => JsonNode.Parse(Hull("inspect", name).Ok().Output)!.AsArray()[0]!;
 
     private double Seconds(string address) => double.Parse(
