@@ -17,7 +17,8 @@ internal sealed class IngestProgress(string path)
     }
 
     private readonly Lock _gate = new();
-    private readonly ManualResetEventSlim _changed = new(false);
+    // Without spinning: sched_yield(2) on a loaded machine means going to the end of the queue for every piece.
+    private readonly ManualResetEventSlim _changed = new(false, spinCount: 0);
     private State _state;
     private long _length;
 
