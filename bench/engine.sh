@@ -39,9 +39,10 @@ for side in h d p; do
 done
 hull image bootstrap --root "$work/hull" busybox > /dev/null
 hull save --root "$work/hull" -o "$work/busybox.tar" busybox > /dev/null
-in_h hulld --data-root "$work/hull" --exec-root "$work/run/hull" -H "$ours" > "$work/hulld.log" 2>&1 &
+# Not by the functions above: a subshell would be what is ended.
+nsenter "--net=/run/netns/$name-h" hulld --data-root "$work/hull" --exec-root "$work/run/hull" -H "$ours" > "$work/hulld.log" 2>&1 &
 pids+=($!)
-in_d dockerd --data-root "$work/docker" --exec-root "$work/run/docker" -p "$work/docker.pid" -H "$theirs" > "$work/dockerd.log" 2>&1 &
+nsenter "--net=/run/netns/$name-d" dockerd --data-root "$work/docker" --exec-root "$work/run/docker" -p "$work/docker.pid" -H "$theirs" > "$work/dockerd.log" 2>&1 &
 pids+=($!)
 for _ in $(seq 300); do
     docker -H "$theirs" version > /dev/null 2>&1 && docker -H "$ours" version > /dev/null 2>&1 && break
@@ -97,7 +98,7 @@ pss_hull() { pss $(pgrep -f "hulld --data-root $work/hull ") $(pgrep -f 'hull-sh
 pss_docker() { pss $(cat "$work/docker.pid") $(pgrep -P "$(cat "$work/docker.pid")") $(pgrep -f "containerd-shim.*$work/run/docker"); }
 pss_podman() { pss $(pgrep -f "conmon.*$work/podman"); }
 
-post() { curl -sf -o /dev/null --unix-socket "${1#unix://}" -X POST -H 'Content-Type: application/json' "${@:2}"; }
+post() { curl -sf --no-progress-meter -o /dev/null --unix-socket "${1#unix://}" -X POST -H 'Content-Type: application/json' "${@:2}"; }
 
 # create SOCKET PREFIX COUNT: containers that sleep, by one connection.
 create() {
@@ -108,7 +109,7 @@ create() {
     done | tail -n +2 | curl -K -
 }
 
-remove() { curl -s -o /dev/null --unix-socket "${1#unix://}" -Z --parallel-max 8 -X DELETE "http://e/v1.41/containers/$2[1-$3]?force=1"; }
+remove() { curl -s --no-progress-meter -o /dev/null --unix-socket "${1#unix://}" -Z --parallel-max 8 -X DELETE "http://e/v1.41/containers/$2[1-$3]?force=1"; }
 
 measure_run() {
     pairs "run --rm true, own client / docker" "hull -H $ours run --rm busybox true" "docker -H $theirs run --rm busybox true" "<=0.06"
@@ -243,7 +244,7 @@ plain_server() {
     in_h sh -c 'ip addr add 10.250.3.1/24 dev plain0; ip link set plain0 up'
     nsenter "--net=/run/netns/$name-v" sh -c 'ip addr add 10.250.3.2/24 dev eth0; ip link set eth0 up; ip link set lo up; ip route add default via 10.250.3.1'
     mkdir -p "$work/plain"
-    tar -C "$work/plain" -xf <(docker -H "$ours" create --name plain busybox > /dev/null && docker -H "$ours" export plain)
+    tar -C "$work/plain" -xf <(docker -H "$ours" create --name plain busybox true > /dev/null && docker -H "$ours" export plain)
     docker -H "$ours" rm -f plain > /dev/null
     mkdir -p "$work/plain/dev"
     mknod "$work/plain/dev/zero" c 1 5

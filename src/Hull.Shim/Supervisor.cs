@@ -189,6 +189,7 @@ internal sealed partial class Supervisor : IReady
             _trimming = false;
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             MemoryCalls.TrimHeap();
+            MemoryCalls.DropProgramPages();
         });
     }
 

@@ -118,14 +118,9 @@ public sealed class ShimLauncher(string? path) : IDisposable
         }
     }
 
-    /// <summary>
-    /// A shim needs no environment but PATH for runtimes by name, and settings of the language runtime that keep its
-    /// heap small.
-    /// </summary>
+    /// <summary>A shim needs no environment but PATH for runtimes by name.</summary>
     private static readonly Dictionary<string, string> s_environment = new()
     {
         ["PATH"] = Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        ["DOTNET_GCHeapHardLimit"] = "0x4000000",
-        ["DOTNET_GCgen0size"] = "0x40000",
     };
 }
