@@ -41,7 +41,7 @@ public sealed class HostileTests : IDisposable
             for (var i = 0; i < 20; i++)
             {
                 foreach (var socket in sockets) socket.Send("x"u8);
-                Assert.Equal(200, (await Engine.GetAsync("/_ping", 2)).Status);
+                Assert.Equal(200, (await Engine.GetAsync("/_ping", 20)).Status);
             }
 
             Assert.InRange(Engine.ResidentKilobytes - before, -100_000, 64 * 1024);
@@ -95,7 +95,7 @@ public sealed class HostileTests : IDisposable
         {
             for (var i = 0; i < 1000; i++) sockets.Add(await AttachAsync(id, input: i == 0));
             (await Engine.PostAsync($"/containers/{id}/start")).Ok();
-            Assert.Equal(200, (await Engine.GetAsync("/_ping", 2)).Status);
+            Assert.Equal(200, (await Engine.GetAsync("/_ping", 20)).Status);
             Assert.InRange(Engine.ResidentKilobytes - before, -100_000, 100 * 1024);
             sockets[0].Send("go\n"u8);
             foreach (var socket in sockets) Assert.Contains("went", Read(socket), StringComparison.Ordinal);
@@ -136,7 +136,7 @@ public sealed class HostileTests : IDisposable
             if (i % 3 == 2) Read(socket);
         }
 
-        Assert.Equal(200, (await Engine.GetAsync("/_ping", 2)).Status);
+        Assert.Equal(200, (await Engine.GetAsync("/_ping", 20)).Status);
         Assert.InRange(Engine.ResidentKilobytes - before, -100_000, 100 * 1024);
         (await Engine.PostAsync($"/containers/{noisy}/kill")).Ok();
         await DescriptorsReturnAsync();
@@ -155,7 +155,7 @@ public sealed class HostileTests : IDisposable
         var refused = await Engine.PostAsync("/containers/create", Request("true"));
         Assert.Equal(507, refused.Status);
         Assert.Contains("no space left", refused.Text, StringComparison.OrdinalIgnoreCase);
-        Assert.Equal(200, (await Engine.GetAsync("/containers/json?all=1", 5)).Status);
+        Assert.Equal(200, (await Engine.GetAsync("/containers/json?all=1", 20)).Status);
         (await Engine.PostAsync($"/containers/{running}/kill")).Ok();
         Assert.Equal(137, (int)(await Engine.GetAsync($"/containers/{running}/json")).Json["State"]!["ExitCode"]!);
 
@@ -195,7 +195,7 @@ public sealed class HostileTests : IDisposable
         await Task.Delay(2000);
         Assert.InRange(CpuTicks() - used, 0, 100);
         foreach (var socket in sockets) socket.Dispose();
-        await EventuallyAsync(async () => (await Engine.GetAsync("/_ping", 5)).Status == 200, "the engine to answer again");
+        await EventuallyAsync(async () => (await Engine.GetAsync("/_ping", 20)).Status == 200, "the engine to answer again");
         await DescriptorsReturnAsync();
         (await Engine.PostAsync($"/containers/{id}/start")).Ok();
         await NoLeaksAsync();
@@ -216,7 +216,7 @@ public sealed class HostileTests : IDisposable
             var refused = await Engine.PostAsync($"/containers/{id}/start");
             Assert.Equal(507, refused.Status);
             Assert.Contains("resource temporarily unavailable", refused.Text, StringComparison.OrdinalIgnoreCase);
-            Assert.Equal(200, (await Engine.GetAsync("/_ping", 5)).Status);
+            Assert.Equal(200, (await Engine.GetAsync("/_ping", 20)).Status);
             File.WriteAllText(cgroup + "/pids.max", "max");
             (await Engine.PostAsync($"/containers/{id}/start")).Ok();
             await NoLeaksAsync();
