@@ -156,6 +156,12 @@ public sealed class EngineHost : IAsyncDisposable
             if (Directory.Exists(group)) Command.Run("rmdir", group);
         }
 
+        // Layers stay mounted as long as their store lives, and this one ends here.
+        foreach (var line in Enumerable.Reverse(File.ReadAllLines("/proc/mounts")))
+        {
+            if (line.Split(' ')[1] is var mount && mount.StartsWith(_directory.Path + "/", StringComparison.Ordinal)) Command.Run("umount", "-l", mount);
+        }
+
         _directory.Dispose();
     }
 
