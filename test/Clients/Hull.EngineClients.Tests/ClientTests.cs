@@ -58,6 +58,17 @@ public sealed class ClientTests(Engine engine)
     }
 
     [Fact]
+    public void SkopeoTakesImagesAndBringsThem()
+    {
+        var skopeo = Require.Program("skopeo");
+        var place = engine.Path("skopeo");
+        engine.Run(skopeo, null, "copy", "--quiet", "--insecure-policy", "--src-daemon-host", engine.Address, "docker-daemon:busybox:latest", "oci:" + place + ":one").Ok();
+        engine.Run(skopeo, null, "copy", "--quiet", "--insecure-policy", "--dest-daemon-host", engine.Address, "oci:" + place + ":one", "docker-daemon:brought:one").Ok();
+        Assert.Equal("hi\n", engine.Docker(Engine.Client, "run", "--rm", "brought:one", "echo", "hi").Ok().Output);
+        engine.Docker(Engine.Client, "rmi", "brought:one").Ok();
+    }
+
+    [Fact]
     public void ThePythonSdkWorks()
     {
         Require.That(File.Exists("/usr/lib/python3/dist-packages/docker/__init__.py"), "needs python3-docker");
