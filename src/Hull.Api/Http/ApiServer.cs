@@ -6,7 +6,6 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
@@ -34,9 +33,7 @@ public sealed class ApiServer : IAsyncDisposable
         var options = new KestrelServerOptions { AddServerHeader = false, AllowSynchronousIO = true, ApplicationServices = new NoServices() };
         Limit(options.Limits);
         foreach (var listener in listeners) Listen(options, listener);
-        var transport = new SocketTransportOptions { CreateBoundListenSocket = SocketOf };
-        server = new KestrelServer(Options.Create(options),
-            new SocketTransportFactory(Options.Create(transport), NullLoggerFactory.Instance), NullLoggerFactory.Instance);
+        server = new KestrelServer(Options.Create(options), new ListenerTransport(SocketOf), NullLoggerFactory.Instance);
     }
 
     public Task StartAsync(CancellationToken cancellationToken) => server.StartAsync(application, cancellationToken);
