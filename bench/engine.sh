@@ -50,6 +50,9 @@ for _ in $(seq 300); do
 done
 docker -H "$theirs" load -q -i "$work/busybox.tar" > /dev/null
 with_podman=
+# Podman's own defaults raise hard limits, which root without CAP_SYS_RESOURCE may not.
+printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n' > "$work/containers.conf"
+export CONTAINERS_CONF=$work/containers.conf
 if command -v podman > /dev/null && $podman load -q -i "$work/busybox.tar" > /dev/null 2>&1 && $podman run --rm busybox true > /dev/null 2>&1; then
     with_podman=1
 fi
@@ -180,7 +183,7 @@ measure_logs() {
         took=$((took + $(elapsed docker -H "$socket" wait writer)))
         rate+=("$(awk "BEGIN { print $lines * 100 / $took }")")
         for file in "$work"/hull/workloads/*/output.log "$work"/docker/containers/*/*-json.log; do
-            [ -s "$file" ] && echo "$lines $(wc -l < "$file") $file"
+            if [ -s "$file" ]; then echo "$lines $(wc -l < "$file") $file"; fi
         done | awk '{ if ($1 != $2) printf "log lines lost: %d of %d in %s\n", $1 - $2, $1, $3; else printf "log lines: all %d there\n", $1 }'
         docker -H "$socket" rm -f writer > /dev/null
     done
@@ -244,7 +247,7 @@ plain_server() {
     in_h sh -c 'ip addr add 10.250.3.1/24 dev plain0; ip link set plain0 up'
     nsenter "--net=/run/netns/$name-v" sh -c 'ip addr add 10.250.3.2/24 dev eth0; ip link set eth0 up; ip link set lo up; ip route add default via 10.250.3.1'
     mkdir -p "$work/plain"
-    tar -C "$work/plain" -xf <(docker -H "$ours" create --name plain busybox true > /dev/null && docker -H "$ours" export plain)
+    tar -B -C "$work/plain" -xf <(docker -H "$ours" create --name plain busybox true > /dev/null && docker -H "$ours" export plain)
     docker -H "$ours" rm -f plain > /dev/null
     mkdir -p "$work/plain/dev"
     mknod "$work/plain/dev/zero" c 1 5
