@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/out/bin:$PATH"
+. bench/lib/timing.sh
 rounds=${HULL_BENCH_ROUNDS:-15} lines=${HULL_BENCH_LINES:-10000000} listed=${HULL_BENCH_PS:-1000}
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(run exec parallel memory logs ports ps)
@@ -56,16 +57,6 @@ export CONTAINERS_CONF=$work/containers.conf
 if command -v podman > /dev/null && $podman load -q -i "$work/busybox.tar" > /dev/null 2>&1 && $podman run --rm busybox true > /dev/null 2>&1; then
     with_podman=1
 fi
-
-# elapsed command ...: microseconds of one whole run.
-elapsed() {
-    local start=$EPOCHREALTIME end
-    "$@" > /dev/null
-    end=$EPOCHREALTIME
-    echo $((${end/./} - ${start/./}))
-}
-
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # report NAME OURS THEIRS UNIT [TARGET]: the target is "<=0.2" or ">=3".
 report() {

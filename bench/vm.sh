@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/out/bin:$PATH"
+. bench/lib/timing.sh
 rounds=${HULL_BENCH_ROUNDS:-11} machines=${HULL_BENCH_MACHINES:-20}
 work=$(mktemp -d /var/tmp/hull-bench-vm.XXXXXX)
 ours="unix://$work/hull.sock" theirs="unix://$work/docker.sock"
@@ -42,16 +43,6 @@ done
 docker -H "$theirs" load -q -i "$work/busybox.tar" > /dev/null
 # The first machine boots the template.
 hull -H "$ours" run --rm --isolation vm busybox true
-
-# elapsed command ...: microseconds of one whole run.
-elapsed() {
-    local start=$EPOCHREALTIME end
-    "$@" > /dev/null
-    end=$EPOCHREALTIME
-    echo $((${end/./} - ${start/./}))
-}
-
-median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # pairs NAME "ours" "theirs": prints both medians and the median of the ratios pair by pair.
 pairs() {

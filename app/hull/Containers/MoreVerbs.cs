@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Hull.Cli.Files;
 using Hull.Cli.Verbs;
 using Hull.Core;
 using Hull.Core.CommandLine;
@@ -59,10 +60,9 @@ internal sealed class ExportVerb : Verb
     public override int Run(Invocation call)
     {
         call.Expect(1, 1);
-        if (output is null && Terminal.IsInteractive) throw HullException.Invalid("an archive does not belong on a terminal: use -o FILE or a pipe");
+        ArchiveOutput.Check(output);
         using var answer = call.Engine.Send("GET", $"/containers/{Uri.EscapeDataString(call.Arguments[0])}/export");
-        using var target = output is null ? Console.OpenStandardOutput() : new FileStream(output, FileMode.Create, FileAccess.Write);
-        answer.Content.CopyTo(target);
+        ArchiveOutput.Write(answer.Content, output);
         return 0;
     }
 }

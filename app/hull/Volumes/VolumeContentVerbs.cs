@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Hull.Cli.Containers;
+using Hull.Cli.Files;
 using Hull.Cli.Networks;
 using Hull.Cli.Verbs;
 using Hull.Core;
@@ -103,19 +104,9 @@ internal static class VolumeContentVerbs
         public override int Run(Invocation call)
         {
             call.Expect(1, 1);
-            if (output is null && Terminal.IsInteractive) throw HullException.Invalid("an archive does not belong on a terminal: use -o FILE or a pipe");
+            ArchiveOutput.Check(output);
             using var answer = call.Engine.Send("GET", Path(call.Arguments[0], "backup"), raw: true);
-            if (output is null)
-            {
-                using var standard = Console.OpenStandardOutput();
-                answer.Content.CopyTo(standard);
-                return 0;
-            }
-
-            // Half a backup must not look like one: it gets its name once it is whole.
-            var part = output + ".part";
-            using (var file = new FileStream(part, FileMode.Create, FileAccess.Write)) answer.Content.CopyTo(file);
-            File.Move(part, output, overwrite: true);
+            ArchiveOutput.Write(answer.Content, output);
             return 0;
         }
     }
