@@ -31,7 +31,7 @@ public sealed class WritableDisk(string directory)
     private string Formatted(long bytes)
     {
         Directory.CreateDirectory(directory);
-        var path = Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"ext4-2-{bytes}.img"));
+        var path = Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"ext4-3-{bytes}.img"));
         if (File.Exists(path)) return path;
         using var exclusive = FileLock.Acquire(Path.Combine(directory, "lock"));
         if (File.Exists(path)) return path;
@@ -46,8 +46,9 @@ public sealed class WritableDisk(string directory)
         // The two directories of an overlay, so that no guest has to make them.
         var content = path + ".content";
         foreach (var name in (string[])["upper", "work"]) Directory.CreateDirectory(Path.Combine(content, name));
-        // A small journal keeps the file system consistent over a power failure; blocks for root alone make no sense here.
-        ChildProcess.Run(new ChildProcessOptions("mke2fs", "-q", "-t", "ext4", "-F", "-m", "0", "-J", "size=8",
+        // A small journal keeps the file system consistent over a power failure; blocks for root alone make no sense here, nor do
+        // the four MiB of tables by which it could be enlarged: every machine would write a copy of them.
+        ChildProcess.Run(new ChildProcessOptions("mke2fs", "-q", "-t", "ext4", "-F", "-O", "^resize_inode", "-m", "0", "-J", "size=8",
             "-d", content, "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", incoming), timeout: TimeSpan.FromMinutes(1)).RequireSuccess();
         Directory.Delete(content, recursive: true);
         File.Move(incoming, path);

@@ -25,7 +25,7 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
     private const long PluggableBytes = 64L << 30;
 
     /// <summary>Counts up when the layout below changes, so that older templates are not used.</summary>
-    public const int LayoutVersion = 5;
+    public const int LayoutVersion = 6;
 
     public static SandboxShape Default { get; } = new(256L << 20, 1);
 
