@@ -4,10 +4,10 @@
 set -euo pipefail
 
 build="clang lld zlib1g-dev libc6-dev make"
-run="mmdebstrap bsdutils libseccomp2 libzstd1 nftables iproute2 ca-certificates qemu-system-x86 qemu-utils e2fsprogs debian-archive-keyring"
+run="mmdebstrap bsdutils libseccomp2 libzstd1 liblzma5 libbz2-1.0 nftables iproute2 ca-certificates qemu-system-x86 qemu-utils e2fsprogs debian-archive-keyring"
 test="$build $run gcc libc6-dev libseccomp-dev busybox-static crun runc podman buildah skopeo umoci docker-registry docker.io
       containerd docker-compose python3-docker debootstrap mmdebstrap erofs-utils jq curl uidmap socat strace cpio
-      ovmf qemu-system-arm qemu-efi-aarch64 swtpm ipxe memtest86+ dosfstools mtools fdisk iptables attr libcap2-bin xz-utils systemd openssh-server zsh fish zstd"
+      ovmf qemu-system-arm qemu-efi-aarch64 swtpm ipxe memtest86+ dosfstools mtools fdisk iptables attr libcap2-bin xz-utils systemd openssh-server zsh fish zstd bzip2"
 # The Node clients: where there is a Node with its npm from elsewhere, it stays.
 command -v npm > /dev/null || test="$test nodejs npm"
 bench="$test hyperfine wrk time"

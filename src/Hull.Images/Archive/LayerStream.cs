@@ -1,7 +1,6 @@
 using System.IO.Compression;
 using Hull.Core;
 using Hull.Images.Content;
-using Hull.Linux.Compression;
 using Hull.Oci.Image;
 
 namespace Hull.Images.Archive;
@@ -12,6 +11,16 @@ public static class LayerStream
     private static ReadOnlySpan<byte> GzipMagic => [0x1F, 0x8B];
 
     private static ReadOnlySpan<byte> ZstdMagic => [0x28, 0xB5, 0x2F, 0xFD];
+
+    private static ReadOnlySpan<byte> XzMagic => [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0];
+
+    /// <summary>The mark of a block, and the one of an end without blocks: "BZh" alone may be the name of a file in a tar.</summary>
+    private static ReadOnlySpan<byte> Bzip2Block => [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
+
+    private static ReadOnlySpan<byte> Bzip2End => [0x17, 0x72, 0x45, 0x38, 0x50, 0x90];
+
+    /// <summary>The bytes that <see cref="Sniff"/> has to see.</summary>
+    public const int SniffSize = 10;
 
     /// <summary>
     /// The uncompressed tar of <paramref name="stored"/>. What the bytes start with decides how they are packed, since media
@@ -24,6 +33,8 @@ public static class LayerStream
         {
             LayerCompression.Gzip => new GZipStream(counted, CompressionMode.Decompress),
             LayerCompression.Zstd => new ZstdStream(counted),
+            LayerCompression.Bzip2 => new Bzip2Stream(counted),
+            LayerCompression.Xz => new XzStream(counted),
             _ => (Stream)counted,
         };
         return new BudgetStream(stream, counted, limits);
@@ -34,6 +45,9 @@ public static class LayerStream
     {
         if (start.StartsWith(GzipMagic)) return LayerCompression.Gzip;
         if (start.StartsWith(ZstdMagic)) return LayerCompression.Zstd;
+        if (start.StartsWith(XzMagic)) return LayerCompression.Xz;
+        if (start.StartsWith("BZh"u8) && start.Length >= SniffSize && (start[4..].StartsWith(Bzip2Block) || start[4..].StartsWith(Bzip2End)))
+            return LayerCompression.Bzip2;
         // A skippable frame: 0x184D2A50 to 0x184D2A5F, as zstd:chunked layers may begin.
         return start.Length >= 4 && (start[0] & 0xF0) == 0x50 && start[1..4].SequenceEqual<byte>([0x2A, 0x4D, 0x18])
             ? LayerCompression.Zstd
@@ -46,8 +60,6 @@ public static class LayerStream
     /// </summary>
     private sealed class PrefixedStream : ReadOnlyStream
     {
-        private const int PrefixSize = 4;
-
         private readonly Stream _inner;
         private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(64 << 10);
         private int _start;
@@ -56,10 +68,10 @@ public static class LayerStream
         public PrefixedStream(Stream inner)
         {
             _inner = inner;
-            _end = inner.ReadAtLeast(_buffer, PrefixSize, throwOnEndOfStream: false);
+            _end = inner.ReadAtLeast(_buffer, SniffSize, throwOnEndOfStream: false);
         }
 
-        public ReadOnlySpan<byte> Prefix => _buffer.AsSpan(0, Math.Min(_end, PrefixSize));
+        public ReadOnlySpan<byte> Prefix => _buffer.AsSpan(0, Math.Min(_end, SniffSize));
 
         public long Count { get; private set; }
 
@@ -114,42 +126,6 @@ public static class LayerStream
         protected override void Dispose(bool disposing)
         {
             if (disposing) inner.Dispose();
-            base.Dispose(disposing);
-        }
-    }
-
-    private sealed class ZstdStream(Stream inner) : ReadOnlyStream
-    {
-        private readonly ZstdDecompressor _decompressor = new();
-        private readonly byte[] _input = new byte[128 << 10];
-        private int _start;
-        private int _end;
-
-        public override int Read(Span<byte> buffer)
-        {
-            while (buffer.Length > 0)
-            {
-                var (consumed, written) = _decompressor.Decompress(_input.AsSpan(_start, _end - _start), buffer);
-                _start += consumed;
-                if (written > 0) return written;
-                if (_start < _end && consumed > 0) continue;
-                _start = 0;
-                _end = inner.Read(_input);
-                if (_end > 0) continue;
-                return _decompressor.IsAtEnd ? 0 : throw HullException.Corrupted("zstd stream ends in the middle of a frame");
-            }
-
-            return 0;
-        }
-
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-            {
-                _decompressor.Dispose();
-                inner.Dispose();
-            }
-
             base.Dispose(disposing);
         }
     }

@@ -158,25 +158,44 @@ internal sealed class ImageArchiveReader(ContentStore content, Lease lease, Unpa
         var layers = new List<Descriptor>();
         foreach (var path in entry.Layers ?? [])
         {
-            var file = File(path);
-            layers.Add(file with { MediaType = Sniff(file.Digest) });
+            layers.Add(Layer(File(path)));
         }
 
         var manifest = new ImageManifest { Config = configDescriptor, Layers = layers };
         return (content.Put(ImageJson.Serialize(manifest), MediaTypes.OciManifest, lease), config.Platform);
     }
 
-    private string Sniff(Digest digest)
+    private Descriptor Layer(Descriptor file)
     {
-        using var file = content.OpenRead(digest);
-        var start = new byte[4];
-        var count = file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
+        var start = new byte[LayerStream.SniffSize];
+        int count;
+        using (var stream = content.OpenRead(file.Digest)) count = stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
         return LayerStream.Sniff(start.AsSpan(0, count)) switch
         {
-            LayerCompression.Gzip => MediaTypes.OciLayerGzip,
-            LayerCompression.Zstd => MediaTypes.OciLayerZstd,
-            _ => MediaTypes.OciLayer,
+            LayerCompression.Gzip => file with { MediaType = MediaTypes.OciLayerGzip },
+            LayerCompression.Zstd => file with { MediaType = MediaTypes.OciLayerZstd },
+            LayerCompression.None => file with { MediaType = MediaTypes.OciLayer },
+            // No registry's client takes these: the layer is stored as it unpacks.
+            _ => Unpacked(file.Digest) with { MediaType = MediaTypes.OciLayer },
         };
+    }
+
+    private Descriptor Unpacked(Digest digest)
+    {
+        using var layer = LayerStream.Open(content.OpenRead(digest), limits);
+        using var ingest = content.BeginIngest("load-" + RandomId.New(), lease);
+        try
+        {
+            var buffer = new byte[1 << 20];
+            for (int count; (count = layer.Read(buffer)) > 0;) ingest.Write(buffer.AsSpan(0, count));
+            var size = ingest.Offset;
+            return new Descriptor { MediaType = "", Digest = ingest.Commit(null), Size = size };
+        }
+        catch
+        {
+            ingest.Abandon();
+            throw;
+        }
     }
 
     private T Parse<T>(Descriptor file, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type)

@@ -1,11 +1,13 @@
 namespace Hull.Oci.Image;
 
-/// <summary>How the bytes of a layer are packed.</summary>
+/// <summary>How the bytes of a layer are packed. No media type stands for bzip2 and xz: archives that people make have them.</summary>
 public enum LayerCompression
 {
     None,
     Gzip,
     Zstd,
+    Bzip2,
+    Xz,
 }
 
 /// <summary>Media types of OCI image-spec 1.1 (media-types.md) and of Docker's image manifest version 2, schema 2.</summary>

@@ -134,8 +134,8 @@ public sealed class HostileTarTests
     public void Bombs_of_every_compression_are_stopped_by_size_and_by_ratio()
     {
         using var directory = new TemporaryDirectory("images-bomb");
-        Command.Shell($"cd {directory.Path} && head -c 8M /dev/zero > zeros && gzip -k zeros && zstd -q -k zeros").Ok();
-        foreach (var path in (string[])[directory["zeros.gz"], directory["zeros.zst"]])
+        Command.Shell($"cd {directory.Path} && head -c 8M /dev/zero > zeros && gzip -k zeros && zstd -q -k zeros && bzip2 -k zeros && xz -k zeros").Ok();
+        foreach (var path in (string[])[directory["zeros.gz"], directory["zeros.zst"], directory["zeros.bz2"], directory["zeros.xz"]])
         {
             foreach (var limits in (UnpackLimits[])[new() { MaxLayerSize = 1 << 20 }, new() { RatioFreeSize = 1 << 20, MaxRatio = 50 }])
             {

@@ -200,6 +200,34 @@ public sealed class ImageServiceTests : IDisposable
     }
 
     [Theory]
+    [InlineData("bzip2")]
+    [InlineData("xz")]
+    public async Task What_bzip2_and_xz_packed_is_imported_and_loaded_with_plain_layers(string program)
+    {
+        Require.Program(program);
+        File.WriteAllBytes(_directory["layer.tar"], TestImages.Tar(("a", "1")));
+        Command.Shell($$$"""
+            cd {{{_directory.Path}}}
+            printf '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $(sha256sum < layer.tar | cut -d' ' -f1) > config.json
+            {{{program}}} -k layer.tar && mv layer.tar.?z* packed
+            printf '[{"Config":"config.json","RepoTags":["x:1"],"Layers":["packed"]}]' > manifest.json
+            tar -c manifest.json config.json packed | {{{program}}} > archive
+            """).Ok();
+        await using (var archive = File.OpenRead(_directory["archive"]))
+        {
+            var loaded = Assert.Single(await _images.LoadAsync(archive));
+            Assert.Equal("application/vnd.oci.image.layer.v1.tar", Assert.Single(loaded.Manifest.Manifest!.Layers).MediaType);
+            Assert.Empty(_images.Verify().Problems);
+        }
+
+        await using var layer = File.OpenRead(_directory["packed"]);
+        var imported = await _images.ImportAsync(layer, ImageReference.Parse("y:1"));
+        _images.Snapshotter.View("v", imported.Chain!.Value);
+        using var tree = _images.Snapshotter.OpenTree("v");
+        Assert.Equal(["a"], tree.List().Select(entry => entry.Name));
+    }
+
+    [Theory]
     [InlineData(ArchiveFormat.Docker)]
     [InlineData(ArchiveFormat.Oci)]
     public async Task Saved_images_load_again_as_the_same(ArchiveFormat format)
