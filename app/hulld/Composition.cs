@@ -6,6 +6,7 @@ using Hull.Engine;
 using Hull.Engine.Drivers;
 using Hull.Engine.Drivers.Container;
 using Hull.Engine.Drivers.Vm;
+using Hull.Engine.Users;
 using Hull.Engine.Volumes;
 using Hull.Engine.Workloads;
 using Hull.Images;
@@ -33,6 +34,7 @@ internal static class Composition
         DefaultLogOptions = config.LogOptions,
         DefaultInit = config.Init,
         NoNewPrivileges = config.NoNewPrivileges,
+        UserNamespaceRemap = config.UserNamespaceRemap is { Length: > 0 } remap ? new SubordinateIds().Remap(remap) : null,
         DefaultUlimits = [.. config.DefaultUlimits.Select(u => new UlimitConfig(u.Value.Name.Length > 0 ? u.Value.Name : u.Key, u.Value.Soft, u.Value.Hard))],
         DefaultCgroupNamespace = config.DefaultCgroupNamespace ?? "private",
         DefaultIpc = config.DefaultIpc ?? "private",

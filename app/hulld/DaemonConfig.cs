@@ -88,6 +88,9 @@ public sealed record DaemonConfig
     [JsonPropertyName("no-new-privileges")]
     public bool NoNewPrivileges { get; set; }
 
+    [JsonPropertyName("userns-remap")]
+    public string? UserNamespaceRemap { get; set; }
+
     [JsonPropertyName("seccomp-profile")]
     public string? SeccompProfile { get; set; }
 

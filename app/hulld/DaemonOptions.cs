@@ -86,6 +86,7 @@ internal sealed class DaemonOptions
         .Value("default-ulimit", null, "name=soft[:hard]", "limit of workloads that set none", v => Set(c => c with { DefaultUlimits = WithUlimit(c.DefaultUlimits, v) }))
         .Switch("init", null, "run a small init in every container", v => Set(c => c with { Init = v }))
         .Switch("no-new-privileges", null, "set no-new-privileges for every container", v => Set(c => c with { NoNewPrivileges = v }))
+        .Value("userns-remap", null, "user[:group]", "user namespace of containers that name none: ids of that user in /etc/subuid, or default", v => Set(c => c with { UserNamespaceRemap = v }))
         .Value("seccomp-profile", null, "file", "default seccomp profile", v => Set(c => c with { SeccompProfile = v }))
         .Value("default-cgroupns-mode", null, "mode", "private or host", v => Set(c => c with { DefaultCgroupNamespace = v }))
         .Value("default-ipc-mode", null, "mode", "private or shareable", v => Set(c => c with { DefaultIpc = v }))

@@ -46,6 +46,15 @@ public sealed record EngineOptions
     /// <summary>Seccomp profile used when none is asked for: null for the built-in one, <c>unconfined</c>, or JSON.</summary>
     public string? SeccompProfile { get; init; }
 
+    /// <summary>Whose ranges of /etc/subuid and /etc/subgid workloads with a user namespace of their own share.</summary>
+    public const string AutoUser = "hull";
+
+    /// <summary>User namespace of containers that say nothing; null for the host's.</summary>
+    public Users.UserMap? UserNamespaceRemap { get; init; }
+
+    /// <summary>Where ranges of ids are set aside.</summary>
+    public Users.SubordinateIds SubordinateIds { get; init; } = new();
+
     /// <summary>Seconds a workload has to end when the engine stops it at its own shutdown.</summary>
     public int ShutdownTimeout { get; init; } = 15;
 

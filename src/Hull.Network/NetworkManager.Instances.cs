@@ -199,7 +199,7 @@ public sealed partial class NetworkManager
         }
 
         var owned = spec.NamespacePath is null;
-        using var sandbox = owned ? sandboxes.Take() : Sandbox.Open(NetworkNamespace.Open(spec.NamespacePath!), loopback: true);
+        using var sandbox = owned ? TakeSandbox(spec) : Sandbox.Open(NetworkNamespace.Open(spec.NamespacePath!), loopback: true);
         // In a namespace that was just made the indexes are known; in another's the kernel chooses.
         if (owned) plumbings = [.. plumbings.Select((p, i) => p with { Index = i + 2 })];
         plumber.Attach(sandbox, plumbings);
@@ -216,6 +216,9 @@ public sealed partial class NetworkManager
             throw;
         }
     }
+
+    private Sandbox TakeSandbox(InstanceNetworkSpec spec) =>
+        spec.UserNamespacePath is { } path ? Sandbox.CreateIn(path) : sandboxes.Take();
 
     private void Attach(InstanceState state, Plumbing plumbing, IReadOnlyList<Endpoint> endpoints)
     {

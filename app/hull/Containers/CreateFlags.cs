@@ -162,7 +162,7 @@ internal sealed class CreateFlags
         .Value("pid", null, "mode", "pid namespace: host or container:NAME", v => host.PidMode = v)
         .Value("ipc", null, "mode", "ipc namespace", v => host.IpcMode = v)
         .Value("uts", null, "mode", "uts namespace: host", v => host.UTSMode = v)
-        .Value("userns", null, "mode", "user namespace: host, private or auto", v => host.UsernsMode = v)
+        .Value("userns", null, "mode", "user namespace: host, private, auto[:size=N] or container:NAME", v => host.UsernsMode = v)
         .Value("cgroupns", null, "mode", "cgroup namespace: host or private", v => host.CgroupnsMode = v)
         .Value("cgroup-parent", null, "path", "cgroup to put it below", v => host.CgroupParent = v)
         .Value("sysctl", null, "name=value", "kernel setting of its namespaces", v => AddPair(host.Sysctls ??= [], v));

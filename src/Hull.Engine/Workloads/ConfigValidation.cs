@@ -27,8 +27,7 @@ internal static class ConfigValidation
         }
 
         if (config.Process.StopSignal is { Length: > 0 } signal) _ = Signals.Parse(signal);
-        if (config.Namespaces.User is not (null or "" or "host"))
-            throw HullException.Unsupported($"user namespace mode '{config.Namespaces.User}' is not supported by this engine yet: leave it out");
+        _ = Users.UserNamespaceMode.Parse(config.Namespaces.User);
         if (config.OomScoreAdjust is < -1000 or > 1000) throw HullException.Invalid("oom score adjustment must be between -1000 and 1000");
         if (config.ShmSize is < 0) throw HullException.Invalid("the size of /dev/shm must be positive");
         CheckNetworking(config);

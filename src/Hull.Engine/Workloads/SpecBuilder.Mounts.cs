@@ -6,6 +6,7 @@ using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Syscalls;
 using Hull.Oci.Runtime;
+using Hull.Runtime.Setup;
 
 namespace Hull.Engine.Workloads;
 
@@ -25,6 +26,7 @@ internal static partial class SpecBuilder
             Mount("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", privileged ? "rw" : "ro"),
             Mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
         };
+        if (context.Record.UserMap is { } map) FitUserNamespace(mounts, config, map);
         if (config.Namespaces.Pid == "host") mounts[0] = Mount("/proc", "bind", "/proc", "rbind", "nosuid", "noexec", "nodev");
         // A sysfs shows the network namespace of whoever mounts it; with the host's network it must be the host's own.
         if (context.HostNetwork) mounts[3] = Mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", privileged ? "rw" : "ro");
@@ -37,10 +39,22 @@ internal static partial class SpecBuilder
         foreach (var mount in context.Mounts.OrderBy(mount => mount.Target.Count(c => c == '/')).ThenBy(mount => mount.Target, StringComparer.Ordinal))
         {
             mounts.RemoveAll(other => other.Destination == mount.Target);
-            mounts.Add(UserMount(config, mount));
+            mounts.Add(UserMount(context, mount));
         }
 
         return mounts;
+    }
+
+    /// <summary>What root of a user namespace may not do as the host's may.</summary>
+    private static void FitUserNamespace(List<MountSpec> mounts, WorkloadConfig config, Users.UserMap map)
+    {
+        // The group of terminals has to exist inside.
+        if (UserNamespaces.ToHost(map.Groups, 5) is null)
+            mounts[2] = mounts[2] with { Options = [.. mounts[2].Options!.Where(option => option != "gid=5")] };
+        // Message queues are mounted by the owner of their namespace alone.
+        if (config.Namespaces.Ipc != "host") return;
+        mounts.RemoveAt(5);
+        if (Directory.Exists("/dev/mqueue")) mounts.Add(Mount("/dev/mqueue", "bind", "/dev/mqueue", "bind", "nosuid", "noexec", "nodev"));
     }
 
     private static MountSpec Mount(string destination, string type, string source, params string[] options) =>
@@ -64,15 +78,18 @@ internal static partial class SpecBuilder
         mounts.Add(Mount(target, "bind", source, "rbind", "rprivate", context.Record.Config.Security.ReadOnlyRoot ? "ro" : "rw"));
     }
 
-    private static MountSpec UserMount(WorkloadConfig config, MountPoint mount)
+    private static MountSpec UserMount(StartContext context, MountPoint mount)
     {
-        var asked = config.Mounts.FirstOrDefault(wanted => wanted.Target == mount.Target);
+        var asked = context.Record.Config.Mounts.FirstOrDefault(wanted => wanted.Target == mount.Target);
         if (mount.Type == "tmpfs") return Tmpfs(mount, asked);
         var options = new List<string> { asked?.NonRecursive == true ? "bind" : "rbind" };
         options.Add(mount.Propagation.Length > 0 ? mount.Propagation : "rprivate");
         if (mount.ReadOnly) options.Add("ro");
         if (mount.ReadOnly && asked?.RecursiveReadOnly == true) options.Add("rro");
-        return new MountSpec { Destination = mount.Target, Type = "bind", Source = mount.Source, Options = options };
+        var made = new MountSpec { Destination = mount.Target, Type = "bind", Source = mount.Source, Options = options };
+        // A volume has the owners that containers see, so that each sees the same, whatever its range of ids. What the user
+        // binds is the host's, and shows the host's owners.
+        return mount.Name.Length > 0 && context.Record.UserMap is { } map ? made with { UidMappings = map.Users, GidMappings = map.Groups } : made;
     }
 
     private static MountSpec Tmpfs(MountPoint mount, MountConfig? asked)

@@ -17,6 +17,9 @@ internal sealed record StartContext
     public required WorkloadRecord Record { get; init; }
     public string? NetworkNamespace { get; init; }
     public bool HostNetwork { get; init; }
+
+    /// <summary>Path of the prepared user namespace; null leaves it to the runtime to make one, where the workload has one.</summary>
+    public string? UserNamespace { get; init; }
     public string Hostname { get; init; } = "";
     public string? HostsPath { get; init; }
     public string? ResolvConfPath { get; init; }
@@ -67,6 +70,8 @@ internal static partial class SpecBuilder
                 CgroupsPath = $"{(config.CgroupParent is { Length: > 0 } parent ? "/" + parent.Trim('/') : context.Options.CgroupParent)}/{context.Record.Id}",
                 Resources = BuildResources(config),
                 Namespaces = BuildNamespaces(context),
+                UidMappings = context.Record.UserMap?.Users,
+                GidMappings = context.Record.UserMap?.Groups,
                 Devices = BuildDevices(config),
                 Sysctl = config.Sysctls.Count == 0 ? null : config.Sysctls,
                 Seccomp = BuildSeccomp(context, capabilities),
@@ -145,6 +150,7 @@ internal static partial class SpecBuilder
     {
         var modes = context.Record.Config.Namespaces;
         var namespaces = new List<NamespaceSpec> { new() { Type = "mount" } };
+        if (context.Record.UserMap is not null) namespaces.Add(new NamespaceSpec { Type = "user", Path = context.UserNamespace });
         Add("pid", modes.Pid);
         Add("ipc", modes.Ipc ?? context.Options.DefaultIpc);
         Add("uts", modes.Uts);

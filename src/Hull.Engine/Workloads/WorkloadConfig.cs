@@ -123,7 +123,7 @@ public sealed record NamespaceConfig
     public string? Uts { get; init; }
     public string? Cgroup { get; init; }
 
-    /// <summary><c>host</c>, <c>private</c> or <c>auto</c>; null for the engine's setting.</summary>
+    /// <summary><c>host</c>, <c>private</c>, <c>auto[:size=N]</c> or <c>container:&lt;id or name&gt;</c>; null for the engine's setting.</summary>
     public string? User { get; init; }
 }
 

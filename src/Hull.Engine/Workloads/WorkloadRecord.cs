@@ -31,6 +31,12 @@ public sealed record WorkloadRecord
 
     public IReadOnlyList<MountPoint> Mounts { get; init; } = [];
 
+    /// <summary>The ids of its user namespace, for as long as it exists; null in the host's.</summary>
+    public Users.UserMap? UserMap { get; init; }
+
+    /// <summary>Id of the workload whose user namespace it is in; null where it has its own or the host's.</summary>
+    public string? UserNamespaceOf { get; init; }
+
     /// <summary>A root snapshot exists under the workload's id.</summary>
     public bool HasSnapshot { get; init; }
 

@@ -38,6 +38,7 @@ internal sealed partial class WorkloadService
                 Labels = Merge(image?.Config.Config?.Labels, config.Labels),
                 Networks = AttachmentsOf(config),
             };
+            record = WithUserNamespace(record);
             _ = LogSettings.ToSpec(record, "");
             var warnings = ConfigValidation.Warnings(config).ToList();
             _store.CreateDirectory(id);
@@ -57,6 +58,10 @@ internal sealed partial class WorkloadService
         {
             await UndoCreateAsync(id, name, madeVolumes).ConfigureAwait(false);
             throw;
+        }
+        finally
+        {
+            _reservedMaps.TryRemove(id, out _);
         }
     }
 
@@ -100,7 +105,7 @@ internal sealed partial class WorkloadService
             : "container:" + (TryFind(mode[10..]) ?? throw HullException.Invalid($"cannot join a namespace of a non existing container: {mode[10..]}")).Id;
         return config with
         {
-            Namespaces = config.Namespaces with { Pid = Fix(config.Namespaces.Pid), Ipc = Fix(config.Namespaces.Ipc), Uts = Fix(config.Namespaces.Uts) },
+            Namespaces = config.Namespaces with { Pid = Fix(config.Namespaces.Pid), Ipc = Fix(config.Namespaces.Ipc), Uts = Fix(config.Namespaces.Uts), User = Fix(config.Namespaces.User) },
             Networking = config.Networking with { Mode = Fix(config.Networking.Mode) },
         };
     }

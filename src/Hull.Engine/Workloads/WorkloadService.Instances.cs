@@ -15,7 +15,7 @@ internal sealed partial class WorkloadService
     private sealed record PreparedNetwork(string? NamespacePath, bool Host, string? HostsPath, string? ResolvConfPath, string? HostnamePath,
         string Hostname, IReadOnlyList<Endpoint> Endpoints);
 
-    private InstanceSpec BuildInstance(Workload workload, PreparedNetwork network, IReadOnlyList<MountPoint> mounts)
+    private InstanceSpec BuildInstance(Workload workload, PreparedNetwork network, IReadOnlyList<MountPoint> mounts, HeldUserNamespace? users = null)
     {
         var record = workload.Record;
         var config = record.Config;
@@ -35,6 +35,7 @@ internal sealed partial class WorkloadService
             Record = record,
             NetworkNamespace = network.NamespacePath,
             HostNetwork = network.Host,
+            UserNamespace = users?.Path,
             Hostname = network.Hostname.Length > 0 ? network.Hostname : HostnameOf(record),
             HostsPath = network.HostsPath,
             ResolvConfPath = network.ResolvConfPath,
@@ -43,6 +44,7 @@ internal sealed partial class WorkloadService
             Joined = joins,
             InitProgram = (config.Init ?? Options.DefaultInit) && record.Isolation == "container" ? InitProgram() : null,
         };
+        if (record.UserNamespaceOf is { } owner && !joined.Contains(owner) && !ReferenceEquals(network, NoNetwork)) joined.Add(owner);
         return new InstanceSpec
         {
             Id = record.Id,
@@ -94,7 +96,7 @@ internal sealed partial class WorkloadService
         _ => RandomId.Short(record.Id),
     };
 
-    private async Task<PreparedNetwork> SetUpNetworkAsync(Workload workload, CancellationToken cancellationToken)
+    private async Task<PreparedNetwork> SetUpNetworkAsync(Workload workload, HeldUserNamespace? users, CancellationToken cancellationToken)
     {
         var record = workload.Record;
         var networking = record.Config.Networking;
@@ -111,6 +113,7 @@ internal sealed partial class WorkloadService
             Ports = host || networking.Mode == "none" ? [] : PortsOf(record),
             FilesDirectory = directory,
             HostNetwork = host,
+            UserNamespacePath = users?.Path,
             Hostname = HostnameOf(record),
             Domainname = networking.DomainName ?? "",
             DnsServers = [.. networking.Dns.Select(ParseAddress)],
@@ -118,6 +121,7 @@ internal sealed partial class WorkloadService
             DnsOptions = networking.DnsOptions,
             ExtraHosts = [.. networking.ExtraHosts, .. LinkedHosts(record)],
         }, cancellationToken).ConfigureAwait(false);
+        if (record.UserMap is { } map) GiveFiles([made.HostsPath, made.ResolvConfPath, made.HostnamePath], map);
         return new PreparedNetwork(made.SandboxPath, host, made.HostsPath, made.ResolvConfPath, made.HostnamePath, HostnameOf(record), made.Endpoints);
     }
 

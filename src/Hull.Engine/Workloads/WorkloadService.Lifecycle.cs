@@ -34,8 +34,10 @@ internal sealed partial class WorkloadService
         try
         {
             var mounts = record.Mounts.Count == 0 ? [] : await MountVolumesAsync(record, cancellationToken).ConfigureAwait(false);
-            var network = await SetUpNetworkAsync(workload, cancellationToken).ConfigureAwait(false);
-            var spec = BuildInstance(workload, network, mounts) with { Saved = saved };
+            // Held until the instance is in it.
+            using var users = OpenUserNamespace(record);
+            var network = await SetUpNetworkAsync(workload, users, cancellationToken).ConfigureAwait(false);
+            var spec = BuildInstance(workload, network, mounts, users) with { Saved = saved };
             driver.Validate(spec);
             _store.Write(spec);
             workload.Spec = spec;

@@ -96,6 +96,7 @@ public static class Prctl
     public const int PR_SET_NAME = 15;
     public const int PR_CAPBSET_READ = 23;
     public const int PR_CAPBSET_DROP = 24;
+    public const int PR_GET_SECUREBITS = 27;
     public const int PR_SET_SECUREBITS = 28;
     public const int PR_SET_CHILD_SUBREAPER = 36;
     public const int PR_SET_NO_NEW_PRIVS = 38;
@@ -104,6 +105,13 @@ public static class Prctl
     public const int PR_CAP_AMBIENT_RAISE = 2;
     public const int PR_CAP_AMBIENT_CLEAR_ALL = 4;
     public const int PR_SET_THP_DISABLE = 41;
+}
+
+/// <summary>Bits of PR_SET_SECUREBITS (capabilities(7)).</summary>
+[CHeader("linux/securebits.h")]
+public static class SecureBits
+{
+    public const int SECBIT_NO_SETUID_FIXUP = 4;
 }
 
 /// <summary>Options of waitid(2) and friends.</summary>

@@ -102,6 +102,8 @@ public static class SyscallNumber
     public static nint SYS_setresgid => Generic ? 149 : 119;
     public static nint SYS_setgroups => Generic ? 159 : 116;
     public static nint SYS_getgroups => Generic ? 158 : 115;
+    public static nint SYS_setfsuid => Generic ? 151 : 122;
+    public static nint SYS_setfsgid => Generic ? 152 : 123;
     public static nint SYS_getuid => Generic ? 174 : 102;
     public static nint SYS_geteuid => Generic ? 175 : 107;
     public static nint SYS_getgid => Generic ? 176 : 104;

@@ -36,58 +36,65 @@ public static class ArchiveReader
     }
 
     /// <summary>Writes what is at the path, named by its last component.</summary>
-    public static async Task WriteAsync(int root, string path, Stream destination, CancellationToken cancellationToken)
+    public static async Task WriteAsync(int root, string path, Stream destination, CancellationToken cancellationToken, OwnerMap? owners = null)
     {
         using var directory = RootDirectory.FromDescriptor(SafeFd.Borrow(root).Duplicate(), "the container");
         var clean = Clean(path, out var wantsDirectory);
         var writer = new TarWriter(destination, TarEntryFormat.Pax, leaveOpen: true);
         await using (writer.ConfigureAwait(false))
         {
-            var links = new Dictionary<(ulong, (uint, uint)), string>();
+            var walk = new Walk(writer, directory, owners, null);
             using var handle = directory.OpenPath(clean, follow: wantsDirectory);
-            await WriteEntryAsync(writer, directory, clean, handle.Stat(), NameOf(path), links, 0, cancellationToken).ConfigureAwait(false);
+            await WriteEntryAsync(walk, clean, handle.Stat(), NameOf(path), 0, cancellationToken).ConfigureAwait(false);
         }
     }
 
     /// <summary>Writes the whole root; other file systems mounted in it are left out, as their content is not its own.</summary>
-    public static async Task WriteTreeAsync(int root, Stream destination, CancellationToken cancellationToken)
+    public static async Task WriteTreeAsync(int root, Stream destination, CancellationToken cancellationToken, OwnerMap? owners = null)
     {
         using var directory = RootDirectory.FromDescriptor(SafeFd.Borrow(root).Duplicate(), "the container");
         var writer = new TarWriter(destination, TarEntryFormat.Pax, leaveOpen: true);
         await using (writer.ConfigureAwait(false))
         {
-            var links = new Dictionary<(ulong, (uint, uint)), string>();
-            var mount = directory.Stat(".").MountId;
-            await WriteChildrenAsync(writer, directory, ".", "", links, 0, mount, cancellationToken).ConfigureAwait(false);
+            var walk = new Walk(writer, directory, owners, directory.Stat(".").MountId);
+            await WriteChildrenAsync(walk, ".", "", 0, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    private static async Task WriteChildrenAsync(TarWriter writer, RootDirectory root, string path, string name,
-        Dictionary<(ulong, (uint, uint)), string> links, int depth, ulong? onlyMount, CancellationToken cancellationToken)
+    /// <summary>One archive in the making.</summary>
+    /// <param name="OnlyMount">The mount whose content is meant; null for all.</param>
+    private sealed record Walk(TarWriter Writer, RootDirectory Root, OwnerMap? Owners, ulong? OnlyMount)
+    {
+        /// <summary>Names of files that have several.</summary>
+        public Dictionary<(ulong, (uint, uint)), string> Links { get; } = [];
+    }
+
+    private static async Task WriteChildrenAsync(Walk walk, string path, string name, int depth, CancellationToken cancellationToken)
     {
         if (depth > MaxDepth) throw HullException.Invalid($"{path} is nested too deeply");
-        foreach (var entry in root.List(path).OrderBy(entry => entry.Name, StringComparer.Ordinal))
+        foreach (var entry in walk.Root.List(path).OrderBy(entry => entry.Name, StringComparer.Ordinal))
         {
             var child = path + "/" + entry.Name;
             // It may have gone since the directory was read.
-            if (root.TryStat(child) is not { } status) continue;
-            var crosses = onlyMount is { } mount && status.MountId != mount;
-            await WriteEntryAsync(writer, root, child, status, name.Length == 0 ? entry.Name : name + "/" + entry.Name, links, depth + 1, cancellationToken,
-                onlyMount, descend: !crosses).ConfigureAwait(false);
+            if (walk.Root.TryStat(child) is not { } status) continue;
+            var crosses = walk.OnlyMount is { } mount && status.MountId != mount;
+            await WriteEntryAsync(walk, child, status, name.Length == 0 ? entry.Name : name + "/" + entry.Name, depth + 1, cancellationToken,
+                descend: !crosses).ConfigureAwait(false);
         }
     }
 
-    private static async Task WriteEntryAsync(TarWriter writer, RootDirectory root, string path, FileStatus status, string name,
-        Dictionary<(ulong, (uint, uint)), string> links, int depth, CancellationToken cancellationToken, ulong? onlyMount = null, bool descend = true)
+    private static async Task WriteEntryAsync(Walk walk, string path, FileStatus status, string name, int depth, CancellationToken cancellationToken,
+        bool descend = true)
     {
+        var (writer, root, links) = (walk.Writer, walk.Root, walk.Links);
         // Sockets have no place in an archive.
         if (status.Kind is FileKind.Socket or FileKind.Unknown) return;
         var linked = status is { Links: > 1, IsDirectory: false } && !links.TryAdd((status.Inode, status.Device), name);
         var entry = new PaxTarEntry(linked ? TarEntryType.HardLink : TypeOf(status.Kind), status.IsDirectory ? name.TrimEnd('/') + "/" : name)
         {
             Mode = (UnixFileMode)(status.Mode & 0xFFF),
-            Uid = (int)status.User,
-            Gid = (int)status.Group,
+            Uid = (int)(walk.Owners?.UserInside(status.User) ?? status.User),
+            Gid = (int)(walk.Owners?.GroupInside(status.Group) ?? status.Group),
             ModificationTime = ToTime(status.Modified),
         };
         if (linked) entry.LinkName = links[(status.Inode, status.Device)];
@@ -111,7 +118,7 @@ public static class ArchiveReader
 
         await writer.WriteEntryAsync(entry, cancellationToken).ConfigureAwait(false);
         if (status.IsDirectory && descend)
-            await WriteChildrenAsync(writer, root, path, name.TrimEnd('/'), links, depth, onlyMount, cancellationToken).ConfigureAwait(false);
+            await WriteChildrenAsync(walk, path, name.TrimEnd('/'), depth, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The path below the root; a trailing slash or <c>/.</c> asks for what a link leads to.</summary>

@@ -9,7 +9,8 @@ namespace Hull.Linux.Archives;
 /// <param name="Path">Directory below which the archive is unpacked.</param>
 /// <param name="NoOverwriteDirNonDir">Refuse to replace a directory by a file or the other way round.</param>
 /// <param name="CopyOwner">Keep the owners of the archive instead of giving entries to root.</param>
-public sealed record ExtractRequest(string Path, bool NoOverwriteDirNonDir, bool CopyOwner);
+/// <param name="Owners">The user namespace whose ids the archive has; null for this process's.</param>
+public sealed record ExtractRequest(string Path, bool NoOverwriteDirNonDir, bool CopyOwner, OwnerMap? Owners = null);
 
 /// <summary>
 /// Unpacks an archive below a directory of a root file system. Each name is resolved by the kernel below that directory
@@ -33,7 +34,7 @@ public static class ArchiveWriter
                 // Times of directories last: putting something in changes them.
                 var directories = new List<(string Path, DateTimeOffset Time)>();
                 while (await reader.GetNextEntryAsync(copyData: false, cancellationToken).ConfigureAwait(false) is { } entry)
-                    Extract(target, entry, request, directories);
+                    ExtractAs(target, entry, request, directories);
                 foreach (var (name, time) in Enumerable.Reverse(directories)) SetTime(target, name, time);
             }
             catch (Exception error) when (error is InvalidDataException or EndOfStreamException or FormatException)
@@ -41,6 +42,18 @@ public static class ArchiveWriter
                 throw HullException.Invalid("the archive is damaged or is no tar archive", error);
             }
         }
+    }
+
+    /// <summary>In a root that is mapped, what is made has to belong to somebody the mapping knows from the first moment on.</summary>
+    private static void ExtractAs(RootDirectory target, TarEntry entry, ExtractRequest request, List<(string, DateTimeOffset)> directories)
+    {
+        if (request.Owners is not { } owners)
+        {
+            Extract(target, entry, request, directories);
+            return;
+        }
+
+        using (FileOwner.Assume(owners.UserOutside(0), owners.GroupOutside(0))) Extract(target, entry, request, directories);
     }
 
     private static void Extract(RootDirectory target, TarEntry entry, ExtractRequest request, List<(string, DateTimeOffset)> directories)
@@ -54,7 +67,8 @@ public static class ArchiveWriter
         MakeRoom(target, name, entry.EntryType == TarEntryType.Directory, request);
         Make(target, name, entry);
         if (entry.EntryType == TarEntryType.HardLink) return;
-        SetOwner(target, name, request.CopyOwner ? entry.Uid : 0, request.CopyOwner ? entry.Gid : 0);
+        var (user, group) = request.CopyOwner ? ((uint)entry.Uid, (uint)entry.Gid) : (0u, 0u);
+        SetOwner(target, name, request.Owners?.UserOutside(user) ?? user, request.Owners?.GroupOutside(group) ?? group);
         if (entry.EntryType != TarEntryType.SymbolicLink) SetMode(target, name, (uint)entry.Mode & 0xFFF);
         if (entry.EntryType == TarEntryType.Directory) directories.Add((name, entry.ModificationTime));
         else SetTime(target, name, entry.ModificationTime);
@@ -113,10 +127,10 @@ public static class ArchiveWriter
         while ((count = content.Read(buffer)) > 0) file.WriteAll(buffer.AsSpan(0, count), name);
     }
 
-    private static void SetOwner(RootDirectory target, string name, int user, int group)
+    private static void SetOwner(RootDirectory target, string name, uint user, uint group)
     {
         using var handle = target.OpenPath(name, follow: false);
-        DescriptorMetadata.SetOwner(handle, (uint)user, (uint)group, name);
+        DescriptorMetadata.SetOwner(handle, user, group, name);
     }
 
     private static void SetMode(RootDirectory target, string name, uint mode)

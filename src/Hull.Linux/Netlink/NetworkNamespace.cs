@@ -1,5 +1,8 @@
 using Hull.Core;
+using Hull.Linux.Abi;
+using Hull.Linux.Children;
 using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
 using Microsoft.Win32.SafeHandles;
 
 namespace Hull.Linux.Netlink;
@@ -20,6 +23,42 @@ public sealed class NetworkNamespace : IDisposable
         if (NetlinkNative.unshare(NetlinkNative.CLONE_NEWNET) < 0) throw NetlinkError.Last("make a network namespace");
         return OpenFile("/proc/thread-self/ns/net");
     });
+
+    /// <summary>
+    /// The same, owned by a user namespace: who has rights there has them over this one. Only a process of one thread may
+    /// enter a user namespace, so a child makes it.
+    /// </summary>
+    public static NetworkNamespace CreateIn(SafeFd userNamespace)
+    {
+        const byte made = (byte)'n';
+        var (channel, childChannel) = ChildReport.CreateChannel(3);
+        using (channel)
+        using (childChannel)
+        using (var program = new ChildProgram())
+        {
+            var socket = program.Inherit(childChannel);
+            program.Set(program.Report, socket);
+            program.SetNamespace(program.Inherit(userNamespace), CloneFlags.CLONE_NEWUSER, "a user namespace");
+            program.Unshare(CloneFlags.CLONE_NEWNET, "a network namespace");
+            program.Notify(socket, made);
+            program.WaitFor(socket, made);
+            var (pid, pidfd) = ChildLauncher.Start(program, new CloneOptions());
+            using (pidfd)
+            {
+                try
+                {
+                    childChannel.Dispose();
+                    if (ChildReport.Receive(channel, program, []).Message != made) throw HullException.Internal("the maker of a network namespace ended");
+                    return OpenFile($"/proc/{pid}/ns/net");
+                }
+                finally
+                {
+                    _ = ProcessCalls.PidfdSendSignal(pidfd.Value, 9);
+                    _ = ProcessCalls.Wait(pid, 0, out _);
+                }
+            }
+        }
+    }
 
     /// <summary>The namespace of the calling thread.</summary>
     public static NetworkNamespace Current() => OpenFile("/proc/thread-self/ns/net");

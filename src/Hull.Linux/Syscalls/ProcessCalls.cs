@@ -31,6 +31,12 @@ public static unsafe class ProcessCalls
 
     public static uint GetEffectiveGroup() => (uint)Kernel.Call(SYS_getegid);
 
+    /// <summary>Sets the user this thread's new files belong to; answers the one before, whether or not it was set.</summary>
+    public static uint SetFileUser(uint user) => (uint)Kernel.Call(SYS_setfsuid, (nint)user);
+
+    /// <summary>The same for the group.</summary>
+    public static uint SetFileGroup(uint group) => (uint)Kernel.Call(SYS_setfsgid, (nint)group);
+
     public static nint SetSession() => Kernel.Call(SYS_setsid);
 
     /// <summary>Sets the mask and answers the one before.</summary>

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json.Serialization;
 
 namespace Hull.Network;
 
@@ -91,10 +92,14 @@ public sealed record InstanceNetworkSpec
     public IReadOnlyList<PortMapping> Ports { get; init; } = [];
 
     /// <summary>
-    /// An existing network namespace to attach to (<c>/proc/PID/ns/net</c>, needed with user namespaces, where the
-    /// namespace must be made together with its owner); null makes one and keeps it under the runtime directory.
+    /// An existing network namespace to attach to (<c>/proc/PID/ns/net</c>); null makes one and keeps it under the runtime
+    /// directory.
     /// </summary>
     public string? NamespacePath { get; init; }
+
+    /// <summary>User namespace that is to own the network namespace that is made; null for the host's. Needed by the set-up alone.</summary>
+    [JsonIgnore]
+    public string? UserNamespacePath { get; init; }
 
     /// <summary>Directory for the instance's <c>hosts</c>, <c>resolv.conf</c> and <c>hostname</c>; null writes none.</summary>
     public string? FilesDirectory { get; init; }

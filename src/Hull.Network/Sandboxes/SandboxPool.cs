@@ -1,5 +1,8 @@
 using System.Collections.Concurrent;
+using Hull.Linux;
+using Hull.Linux.Abi;
 using Hull.Linux.Netlink;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Network;
 
@@ -10,9 +13,17 @@ internal sealed class Sandbox : IDisposable
 
     public required RouteSocket Route { get; init; }
 
-    public static Sandbox Create()
+    public static Sandbox Create() => Prepare(NetworkNamespace.Create());
+
+    /// <summary>One that belongs to a user namespace.</summary>
+    public static Sandbox CreateIn(string userNamespace)
     {
-        var created = NetworkNamespace.Create();
+        using var owner = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, userNamespace, Fcntl.O_RDONLY), $"open the user namespace {userNamespace}");
+        return Prepare(NetworkNamespace.CreateIn(owner));
+    }
+
+    private static Sandbox Prepare(NetworkNamespace created)
+    {
         try
         {
             return Open(created, loopback: true);

@@ -70,7 +70,8 @@ internal static class ContainerSetup
     private static void AddProcess(SetupContext context, SetupSlots slots)
     {
         var program = context.Program;
-        var process = new ProcessSetup(slots, context.Process, context.Options, context.Seccomp, resource => context.Own(resource));
+        var process = new ProcessSetup(slots, context.Process, context.Options, context.Seccomp, resource => context.Own(resource),
+            context.HasUserNamespace ? context.Linux : null);
         var limits = context.HasUserNamespace ? null : context.Process.Rlimits;
         process.AddAttributes(context.Linux.Personality, "_ses." + context.Id, limits, setOomScore: !context.HasUserNamespace);
         SecurityLabels.Add(program, context.Proc, context.Process);

@@ -56,9 +56,11 @@ internal sealed class ExecSetup : IDisposable
 
         foreach (var file in CgroupEntry.JoinDescriptors) program.Write(program.Inherit(file), "0"u8, "enter the cgroup");
         SetAffinity(Process.ExecCpuAffinity?.Final);
+        var slots = new SetupSlots(program, socket, program.NewSlot(), program.NewSlot(), program.NewSlot());
+        var limitsBefore = State.Namespaces.Contains("user") && !State.Rootless;
+        if (limitsBefore) SetLimits(slots.Proc);
         var pidNamespace = EnterNamespaces(socket);
 
-        var slots = new SetupSlots(program, socket, program.NewSlot(), program.NewSlot(), program.NewSlot());
         AddProc(slots.Proc);
         if (Process.Terminal)
         {
@@ -68,8 +70,8 @@ internal sealed class ExecSetup : IDisposable
             program.Close(root);
         }
 
-        var process = new ProcessSetup(slots, Process, Options, Seccomp, _owned.Add);
-        process.AddAttributes(Spec.Linux?.Personality, "_ses." + State.Id, Process.Rlimits, setOomScore: true);
+        var process = new ProcessSetup(slots, Process, Options, Seccomp, _owned.Add, State.Namespaces.Contains("user") ? Spec.Linux : null);
+        process.AddAttributes(Spec.Linux?.Personality, "_ses." + State.Id, limitsBefore ? null : Process.Rlimits, setOomScore: !limitsBefore);
         SecurityLabels.Add(program, slots.Proc, Process);
         process.AddStreams();
         process.AddIdentity(State.Rootless);
@@ -111,6 +113,18 @@ internal sealed class ExecSetup : IDisposable
         }
 
         return pidNamespace;
+    }
+
+    /// <summary>In a user namespace nobody may raise limits, nor write to the procfs files of a process that is not dumpable: done before.</summary>
+    private void SetLimits(Slot proc)
+    {
+        foreach (var limit in Process.Rlimits ?? [])
+            Program.SetLimit(ResourceLimitTable.Get(limit.Type), new ResourceLimit { rlim_cur = limit.Soft, rlim_max = limit.Hard }, limit.Type!);
+        if (Process.OomScoreAdj is not { } score) return;
+        Program.OpenAt(proc, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+        Program.ExpectFileSystem(proc, Magic.PROC_SUPER_MAGIC, "verify", "/proc");
+        Program.WriteProc(proc, "self/oom_score_adj", score.ToString(), "set oom_score_adj", score.ToString());
+        Program.Close(proc);
     }
 
     /// <summary>

@@ -116,6 +116,8 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
         _pidfd?.Dispose();
         Pid = pid;
         _pidfd = Check.Descriptor(ProcessCalls.PidfdOpen(pid), $"open pidfd of {pid}");
+        // It may have been cloned before its predecessor had them.
+        if (context.HasUserNamespace) SetFromOutside(pid);
     }
 
     /// <summary>The channel closes at execve, and at death.</summary>

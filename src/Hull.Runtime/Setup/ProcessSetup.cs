@@ -14,8 +14,9 @@ namespace Hull.Runtime.Setup;
 /// What makes a child the process of the spec: streams, limits, user, capabilities, filter, and at last execve. Used by a
 /// container's init and by exec alike.
 /// </summary>
+/// <param name="userNamespace">Whose mappings the process's ids are of, where it is in a user namespace of its container's.</param>
 internal sealed class ProcessSetup(
-    SetupSlots slots, ProcessSpec process, ProcessOptions options, SeccompProgram? seccomp, Action<IDisposable> own)
+    SetupSlots slots, ProcessSpec process, ProcessOptions options, SeccompProgram? seccomp, Action<IDisposable> own, LinuxSpec? userNamespace)
 {
     private const string DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     private const uint DefaultUmask = 18; // 0022
@@ -170,12 +171,21 @@ internal sealed class ProcessSetup(
     /// <summary>Lets the user of the process open /dev/stdout and its like, as every engine's images expect.</summary>
     private void GiveTo(SafeFd stream)
     {
-        if (process.User is not { Uid: not 0 } user) return;
+        var user = process.User ?? new UserSpec();
+        if (user.Uid == 0 && userNamespace is null) return;
         var status = stream.Stat();
-        if (status.User == user.Uid || (status.Kind == FileKind.CharacterDevice && status.Represents == (1, 3))) return;
+        if (status.Kind == FileKind.CharacterDevice && status.Represents == (1, 3)) return;
         // Not a regular file of the host, whose owner is not ours to change.
-        if (status.Kind is FileKind.Fifo or FileKind.CharacterDevice or FileKind.Socket)
-            _program.FchownAt(_program.Inherit(stream), "", user.Uid, uint.MaxValue, Fcntl.AT_EMPTY_PATH).Ignore();
+        if (status.Kind is not (FileKind.Fifo or FileKind.CharacterDevice or FileKind.Socket)) return;
+        if (userNamespace is null)
+        {
+            if (status.User != user.Uid) _program.FchownAt(_program.Inherit(stream), "", user.Uid, uint.MaxValue, Fcntl.AT_EMPTY_PATH).Ignore();
+            return;
+        }
+
+        // Nobody in the namespace may change an owner it does not know. Who is not root may not here either: then it stays as it is.
+        if (UserNamespaces.ToHost(userNamespace.UidMappings, user.Uid) is { } outside && outside != status.User)
+            _ = MetadataCalls.FchownAt(stream.Value, "", outside, uint.MaxValue, Fcntl.AT_EMPTY_PATH);
     }
 
     private string[] SearchPath()

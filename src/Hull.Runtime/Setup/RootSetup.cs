@@ -34,10 +34,17 @@ internal static class RootSetup
             (new MountAttr { propagation = IsShared(context) ? MS_PRIVATE : MS_SLAVE }, !IsShared(context)));
         context.RootMount = number;
         // A mount can only be attached in the child's own mount namespace, so the place is looked up there.
-        program.OpenAt(context.Target, AT_FDCWD, context.Rootfs, O_PATH | O_DIRECTORY);
+        program.OpenAt(context.Target, AT_FDCWD, IsOutOfReach(context) ? "/" : context.Rootfs, O_PATH | O_DIRECTORY);
         program.MoveMount(context.Root, context.Target, context.Rootfs);
         program.Close(context.Target);
     }
+
+    /// <summary>
+    /// Root of a user namespace is nobody on the way to the bundle, which may be closed to others. Where nobody looks for the
+    /// root at its path before the change of root, it covers the old one instead.
+    /// </summary>
+    private static bool IsOutOfReach(SetupContext context) =>
+        context is { HasUserNamespace: true, Rootless: false, NoPivot: false } && context.Spec.Hooks?.CreateContainer is not { Count: > 0 };
 
     /// <summary>Makes the root read-only where wanted, once everything that had to be made in it is there.</summary>
     internal static void Seal(SetupContext context)

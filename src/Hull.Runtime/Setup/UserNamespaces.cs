@@ -10,10 +10,10 @@ using Hull.Oci.Runtime;
 namespace Hull.Runtime.Setup;
 
 /// <summary>Mappings of user namespaces (user_namespaces(7)).</summary>
-internal static class UserNamespaces
+public static class UserNamespaces
 {
     /// <summary>A user namespace with mappings and no process in it.</summary>
-    internal static SafeFd Create(IReadOnlyList<IdMapping> users, IReadOnlyList<IdMapping> groups)
+    public static SafeFd Create(IReadOnlyList<IdMapping> users, IReadOnlyList<IdMapping> groups)
     {
         var (read, write) = FileCalls.Pipe();
         using (write)
@@ -63,6 +63,28 @@ internal static class UserNamespaces
         {
             RunHelper("newgidmap", pid, groups);
         }
+    }
+
+    /// <summary>What an id inside is outside; null where it is not mapped or no mappings are known.</summary>
+    public static uint? ToHost(IReadOnlyList<IdMapping>? mappings, uint id)
+    {
+        foreach (var mapping in mappings ?? [])
+        {
+            if (id >= mapping.ContainerId && id - mapping.ContainerId < mapping.Size) return mapping.HostId + (id - mapping.ContainerId);
+        }
+
+        return null;
+    }
+
+    /// <summary>The other way round.</summary>
+    public static uint? ToContainer(IReadOnlyList<IdMapping>? mappings, uint id)
+    {
+        foreach (var mapping in mappings ?? [])
+        {
+            if (id >= mapping.HostId && id - mapping.HostId < mapping.Size) return mapping.ContainerId + (id - mapping.HostId);
+        }
+
+        return null;
     }
 
     private static bool IsOwnOnly(IReadOnlyList<IdMapping> mappings, uint own) =>

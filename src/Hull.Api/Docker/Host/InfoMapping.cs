@@ -1,5 +1,6 @@
 using System.Globalization;
 using Hull.Engine.Drivers;
+using Hull.Engine;
 using Hull.Engine.Workloads;
 using Hull.Images.Distribution;
 using Hull.Protocol;
@@ -49,7 +50,7 @@ internal static class InfoMapping
         info.RegistryConfig = Registries(services.Registries());
         info.Isolations = Isolations(engine.Drivers);
         if (info.Isolations.ContainsKey("vm")) info.Runtimes["vm"] = new RuntimeInfo { Path = "hull-shim" };
-        info.SecurityOptions = SecurityOptions(options.SeccompProfile);
+        info.SecurityOptions = SecurityOptions(options);
         info.Warnings = services.Warnings();
         return info;
     }
@@ -105,10 +106,12 @@ internal static class InfoMapping
         return isolations;
     }
 
-    private static IReadOnlyList<string> SecurityOptions(string? profile)
+    private static IReadOnlyList<string> SecurityOptions(EngineOptions options)
     {
+        var profile = options.SeccompProfile;
         var list = new List<string> { string.Create(CultureInfo.InvariantCulture, $"name=seccomp,profile={(profile is null ? "builtin" : profile == "unconfined" ? "unconfined" : "custom")}") };
         if (File.Exists("/sys/kernel/security/apparmor/profiles")) list.Insert(0, "name=apparmor");
+        if (options.UserNamespaceRemap is not null) list.Add("name=userns");
         if (HostFacts.CgroupsUnified) list.Add("name=cgroupns");
         return list;
     }

@@ -8,6 +8,7 @@ using Hull.Linux.Mounts;
 using Hull.Linux.Processes;
 using Hull.Network;
 using Hull.Oci.Runtime;
+using Hull.Runtime.Setup;
 using Hull.Shim.Protocol;
 
 namespace Hull.Engine.Drivers.Container;
@@ -60,7 +61,8 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
 
     public IReadOnlyList<string> Validate(InstanceSpec spec)
     {
-        _ = FindRuntime(spec);
+        if (FindRuntime(spec) is not null && spec.Spec.Mounts?.FirstOrDefault(mount => mount.UidMappings is not null) is { } mapped)
+            throw HullException.Unsupported($"the volume at {mapped.Destination} needs its owners mapped, which runtime {spec.Isolation.Runtime ?? _options.DefaultRuntime} is not asked to do: use runtime hull, or --userns host");
         if (spec.Root.DiskImage is not null) throw HullException.Unsupported("a disk image cannot be the root of a container: use isolation vm");
         return [];
     }
@@ -76,7 +78,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
         {
             // While the shim comes up, the root and the bundle are made.
             var cgroup = ShimRemains.CgroupOf(spec);
-            using var root = OpenRoot(spec.Root);
+            using var root = OpenRoot(spec.Root, spec.Spec.Linux);
             WriteBundle(spec, root.Descriptor);
             instance = new ContainerInstance(this, spec, cgroup, shim);
             instance.Connect(socket);
@@ -119,7 +121,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
     public Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken) =>
         Task.Run<IRootAccess>(() =>
         {
-            var mount = StoppedRoot.Open(OpenRoot(spec.Root), spec.Spec);
+            var mount = StoppedRoot.Open(OpenRoot(spec.Root, null), spec.Spec);
             return new HeldRoot(mount.Descriptor.Duplicate(), mount);
         }, cancellationToken);
 
@@ -152,16 +154,20 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
     }
 
     /// <summary>The root as a mount that is attached nowhere: the shim attaches it where only it and the container are.</summary>
-    private static DetachedMount OpenRoot(InstanceRoot root)
+    /// <param name="users">With the mappings of a user namespace, whose owners the root is to have; null leaves those on the disk.</param>
+    private static DetachedMount OpenRoot(InstanceRoot root, LinuxSpec? users)
     {
+        using var mapping = RootMapping.Open(users);
         if (root.Directory is { } directory)
         {
             using var handle = RootDirectory.Open(directory);
-            return DetachedMount.Clone(handle.Descriptor, recursive: true, directory);
+            var clone = DetachedMount.Clone(handle.Descriptor, recursive: true, directory);
+            mapping?.Apply(clone, recursive: true);
+            return clone;
         }
 
         if (root.Mounts is not [var mount]) throw HullException.Internal($"a root of {root.Mounts.Count} mounts is not supported by containers");
-        return RootMounts.Open(mount);
+        return RootMounts.Open(mount, mapping);
     }
 
     private static void WriteBundle(InstanceSpec spec, SafeFd root)
@@ -169,7 +175,9 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
         using var view = RootDirectory.FromDescriptor(root.Duplicate(), "the root of " + spec.Id);
         var process = spec.Spec.Process ?? throw HullException.Internal($"{spec.Id} has no process");
         var account = Accounts.Resolve(view, spec.User, spec.AdditionalGroups);
-        if (!spec.Root.ReadOnly) MakeWorkingDirectory(view, process.Cwd ?? "/", account);
+        CheckMapped(account, spec.Spec.Linux);
+        // In a user namespace its root makes it, which is the runtime's affair.
+        if (!spec.Root.ReadOnly && spec.Spec.Linux?.UidMappings is null) MakeWorkingDirectory(view, process.Cwd ?? "/", account);
         var final = spec.Spec with
         {
             Root = new RootSpec { Path = RootName, Readonly = spec.Root.ReadOnly },
@@ -182,6 +190,15 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
         };
         AtomicFile.Write(Path.Combine(spec.RuntimeDirectory, "config.json"),
             JsonSerializer.SerializeToUtf8Bytes(final, RuntimeJson.Default.Spec), durable: false);
+    }
+
+    private static void CheckMapped(Account account, LinuxSpec? linux)
+    {
+        if (linux?.UidMappings is null) return;
+        if (UserNamespaces.ToHost(linux.UidMappings, account.User) is null)
+            throw HullException.Invalid($"the container's user namespace has no user {account.User}: use another user, or --userns auto:size={account.User + 1}");
+        if (account.Groups.Append(account.Group).Where(group => UserNamespaces.ToHost(linux.GidMappings, group) is null).Cast<uint?>().FirstOrDefault() is { } missing)
+            throw HullException.Invalid($"the container's user namespace has no group {missing}: use another group, or --userns auto:size={missing + 1}");
     }
 
     /// <summary>As with Docker, a working directory that is missing is made.</summary>

@@ -148,7 +148,7 @@ internal partial class ContainerInstance : IInstance
             throw HullException.Conflict($"{Id} has just ended");
         }
 
-        return Task.FromResult<IRootAccess>(new HeldRoot(root));
+        return Task.FromResult<IRootAccess>(new HeldRoot(root, owners: RootMounts.OwnersOf(Spec.Spec)));
     }
 
     public virtual Task<ISavedInstance> SaveAsync(string directory, bool keep, CancellationToken cancellationToken) =>

@@ -6,7 +6,8 @@ using Hull.Linux.Archives;
 namespace Hull.Engine.Drivers.Container;
 
 /// <summary>A root held by descriptor.</summary>
-internal sealed class HeldRoot(SafeFd root, IDisposable? owner = null) : IRootAccess
+/// <param name="owners">The user namespace whose ids its archives have, where that is not this process's.</param>
+internal sealed class HeldRoot(SafeFd root, IDisposable? owner = null, OwnerMap? owners = null) : IRootAccess
 {
     public SafeFd? Descriptor => root;
 
@@ -17,13 +18,13 @@ internal sealed class HeldRoot(SafeFd root, IDisposable? owner = null) : IRootAc
     }
 
     public Task ReadAsync(string path, Stream destination, CancellationToken cancellationToken) =>
-        ArchiveReader.WriteAsync(root.Value, path, destination, cancellationToken);
+        ArchiveReader.WriteAsync(root.Value, path, destination, cancellationToken, owners);
 
     public Task ReadTreeAsync(Stream destination, CancellationToken cancellationToken) =>
-        ArchiveReader.WriteTreeAsync(root.Value, destination, cancellationToken);
+        ArchiveReader.WriteTreeAsync(root.Value, destination, cancellationToken, owners);
 
     public Task WriteAsync(ArchivePutRequest request, Stream archive, CancellationToken cancellationToken) =>
-        ArchiveInput.ExtractAsync(root.Value, request, archive, cancellationToken);
+        ArchiveInput.ExtractAsync(root.Value, request, archive, cancellationToken, owners);
 
     public ValueTask DisposeAsync()
     {
