@@ -20,6 +20,9 @@ internal static class GuestNetwork
     private static List<LinkInfo> s_devices = [];
     private static bool s_configured;
 
+    /// <summary>How long a device that was plugged in may take to be found.</summary>
+    private const int DeviceMilliseconds = 10_000;
+
     /// <summary>
     /// Brings all devices up, without addresses of any kind: the link-local one that IPv6 makes from the MAC address
     /// would be that of the template in each of its clones.
@@ -48,10 +51,7 @@ internal static class GuestNetwork
         var indexes = new Dictionary<string, int>();
         foreach (var wanted in setup.Interfaces)
         {
-            // A device that was plugged since is not known yet.
-            if (wanted.Device >= s_devices.Count) s_devices = Devices(socket);
-            if (wanted.Device >= s_devices.Count) throw HullException.NotFound($"this machine has no network device {wanted.Device}");
-            var device = s_devices[(int)wanted.Device];
+            var device = wanted.Device < s_devices.Count ? s_devices[(int)wanted.Device] : AwaitPlugged(socket, wanted);
             indexes[wanted.Name] = device.Index;
             if (s_configured) device = Clear(socket, device);
             Configure(batch, device, wanted);
@@ -65,6 +65,28 @@ internal static class GuestNetwork
 
         socket.Execute(batch);
         s_configured = true;
+    }
+
+    /// <summary>
+    /// A device that was plugged into a slot a moment ago: slots are looked through side by side, so that devices come in any
+    /// order, and each is known by the address it has been given.
+    /// </summary>
+    private static LinkInfo AwaitPlugged(RouteSocket socket, InterfaceSetup wanted)
+    {
+        var mac = PhysicalAddress.Parse(wanted.MacAddress);
+        var deadline = Environment.TickCount64 + DeviceMilliseconds;
+        while (true)
+        {
+            if (Devices(socket).Find(device => mac.Equals(device.Address)) is { } found)
+            {
+                MakeNoAddresses(found.Name);
+                return found;
+            }
+
+            if (Environment.TickCount64 > deadline)
+                throw HullException.NotFound($"this machine has no network device {wanted.Device} with the address {wanted.MacAddress}");
+            Thread.Sleep(2);
+        }
     }
 
     /// <summary>Takes what the device had in the machine that this one was made from: a device that goes down loses its routes.</summary>

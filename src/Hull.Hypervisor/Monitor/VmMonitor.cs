@@ -62,7 +62,8 @@ internal sealed class VmMonitor : IAsyncDisposable
         var options = new SandboxOptions(RandomId.Short(id), layers, bundle.WritableDisk, OpenTap(bundle),
             Path.Combine(bundleDirectory, "console.log"), Path.Combine(bundleDirectory, "qemu.log"), jail,
             bundle.SharedMounts.Count == 0 ? null
-                : ShareDaemon.Start(Path.Combine(bundleDirectory, "files"), cgroupsPath + "/files", GuestSpec.SharesOf(spec, bundle.SharedMounts)));
+                : ShareDaemon.Start(Path.Combine(bundleDirectory, "files"), cgroupsPath + "/files", GuestSpec.SharesOf(spec, bundle.SharedMounts)),
+            OpenFurtherTaps(bundle));
         // Until it has addresses of its own, nothing it says may reach the network.
         if (bundle.Adopted is not null) ConnectTaps(bundle, false);
         var sandbox = await StartAsync(bundle, options).ConfigureAwait(false);
@@ -259,7 +260,12 @@ internal sealed class VmMonitor : IAsyncDisposable
     private static SafeFd? OpenTap(VmBundle bundle)
     {
         if (bundle.Nics.Count == 0) return null;
-        if (bundle.Nics.Count > 1) throw HullException.Unsupported("a virtual machine has one network at its start; connect others while it runs");
         return SafeFd.Take(TapDevice.Open(bundle.Nics[0].Tap));
     }
+
+    /// <summary>A template has one NIC; those of further networks are plugged into the clone before it runs.</summary>
+    private static List<NicConfig> OpenFurtherTaps(VmBundle bundle) =>
+    [
+        .. bundle.Nics.Skip(1).Select((nic, index) => new NicConfig($"nic{index + 1}", nic.MacAddress, new PassedTapNic(SafeFd.Take(TapDevice.Open(nic.Tap))))),
+    ];
 }

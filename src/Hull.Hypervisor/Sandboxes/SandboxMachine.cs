@@ -19,8 +19,9 @@ namespace Hull.Hypervisor.Sandboxes;
 /// <param name="LogPath">File that takes what the monitor says.</param>
 /// <param name="Jail">What the monitor is confined to.</param>
 /// <param name="Shares">Files of the host for the guest; they belong to the machine from now on.</param>
+/// <param name="FurtherNics">NICs beside the one of the shape; the guest knows them by their MAC addresses.</param>
 public sealed record SandboxOptions(string Id, LayerDisk? Layers = null, string? WritableDisk = null, SafeFd? Tap = null,
-    string? ConsolePath = null, string? LogPath = null, QemuJail? Jail = null, ShareDaemon? Shares = null);
+    string? ConsolePath = null, string? LogPath = null, QemuJail? Jail = null, ShareDaemon? Shares = null, IReadOnlyList<NicConfig>? FurtherNics = null);
 
 /// <summary>A machine whose init is the guest agent, and the connection to that agent.</summary>
 public sealed class SandboxMachine : IAsyncDisposable
@@ -49,6 +50,7 @@ public sealed class SandboxMachine : IAsyncDisposable
         var (sandbox, _) = await LaunchAsync(hypervisor, guest, shape, options, memory, null, cancellationToken).ConfigureAwait(false);
         try
         {
+            await sandbox.PlugNicsAsync(cancellationToken).ConfigureAwait(false);
             await sandbox.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             await sandbox.ExpectAgentAsync(cancellationToken).ConfigureAwait(false);
             return sandbox;
@@ -73,6 +75,7 @@ public sealed class SandboxMachine : IAsyncDisposable
             (sandbox._base, sandbox._beginning) = (own is null ? template.Memory.Descriptor.Duplicate() : null, QemuMachine.ConfigurationSection(template.StatePath));
             await sandbox.Machine.LoadStateAsync(state, template.DevicesOnly, cancellationToken).ConfigureAwait(false);
             if (options.Shares is { } shares) await sandbox.Machine.AttachSharesAsync(ShareDaemon.Tag, shares.Socket, cancellationToken).ConfigureAwait(false);
+            await sandbox.PlugNicsAsync(cancellationToken).ConfigureAwait(false);
             await sandbox.Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             return sandbox;
         }
@@ -169,6 +172,16 @@ public sealed class SandboxMachine : IAsyncDisposable
             await control.DisposeAsync().ConfigureAwait(false);
             await data.DisposeAsync().ConfigureAwait(false);
             throw;
+        }
+    }
+
+    private async Task PlugNicsAsync(CancellationToken cancellationToken)
+    {
+        foreach (var nic in _options.FurtherNics ?? [])
+        {
+            // The monitor has a descriptor of its own from then on.
+            using var tap = (nic.Backend as PassedTapNic)?.Tap;
+            await Machine.AttachNicAsync(nic, cancellationToken).ConfigureAwait(false);
         }
     }
 

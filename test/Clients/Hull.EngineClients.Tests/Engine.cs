@@ -33,6 +33,9 @@ public sealed class Engine : IDisposable
 
     public string Address => daemon.Address;
 
+    /// <summary>The last that hulld said.</summary>
+    public string Log => string.Join('\n', daemon.Log.Split('\n').TakeLast(20));
+
     public string DataRoot => directory["data"];
 
     /// <summary>Every client on this machine, each a different release.</summary>

@@ -11,7 +11,7 @@ public sealed class IsolationTests
     {
         this.engine = engine;
         Require.Program("qemu-system-x86_64");
-        ProvideKernel();
+        GuestKernel.Provide(engine);
     }
 
     [Fact]
@@ -53,27 +53,4 @@ public sealed class IsolationTests
     /// <summary>Asks from inside one workload for another's page by name, until its server has come up.</summary>
     private string Fetch(string from, string name) => engine.Docker(Engine.Clients.First(), "exec", from,
         "sh", "-c", $"for i in $(seq 100); do busybox wget -qO- http://{name}/page && exit; sleep 0.1; done; exit 1").Ok().Output;
-
-    /// <summary>
-    /// Gives the engine, which has no way out of its network namespace, the unpacked kernel package of the host's
-    /// distribution. It is kept in out/vm, where other suites look for it too.
-    /// </summary>
-    private void ProvideKernel()
-    {
-        var kept = Path.Combine(Repository.Root, "out", "vm", "guest", "kernel.deb");
-        if (!Directory.Exists(kept))
-        {
-            var fetch = Command.Shell($"""
-                set -e; mkdir -p {Path.GetDirectoryName(kept)}; work=$(mktemp -d); cd $work
-                package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/.*Depends: \(linux-image-.*\)/\1/p')
-                apt-get -qq -o APT::Sandbox::User=root download $package
-                dpkg-deb -x $package*.deb {kept}.$$ && mv -nT {kept}.$$ {kept}; rm -rf $work
-                """);
-            Require.That(fetch.ExitCode == 0, "needs Debian's kernel package: " + fetch.Error.Trim());
-        }
-
-        var guest = Path.Combine(engine.DataRoot, "vm", "guest");
-        Directory.CreateDirectory(guest);
-        if (!Path.Exists(Path.Combine(guest, "kernel.deb"))) Directory.CreateSymbolicLink(Path.Combine(guest, "kernel.deb"), kept);
-    }
 }

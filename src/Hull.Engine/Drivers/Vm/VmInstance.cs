@@ -64,6 +64,12 @@ internal sealed class VmInstance(VmDriver driver, InstanceSpec spec, ICgroup cgr
                 $"change them too: it has {string.Join(", ", bundle.SharedMounts)}");
         }
 
+        if (bundle.Nics.Count > 1)
+        {
+            throw HullException.Unsupported("a virtual machine on several networks can be neither saved nor duplicated: disconnect it from all but one " +
+                $"of its {bundle.Nics.Count} and start it again");
+        }
+
         return await VmSaved.SaveAsync(Control, bundle, directory, keep).ConfigureAwait(false);
     }
 
