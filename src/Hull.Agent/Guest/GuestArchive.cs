@@ -24,7 +24,7 @@ internal static class GuestArchive
             var (process, verb, path) = (arguments[0], arguments[1], arguments[2]);
             using var root = Check.Descriptor(
                 FileCalls.OpenAt(Fcntl.AT_FDCWD, $"/proc/{process}/root", Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open the root of the container");
-            CopyAsync(root, verb, path).GetAwaiter().GetResult();
+            Copy(root, verb, path);
             return 0;
         }
         catch (HullException failure)
@@ -34,7 +34,7 @@ internal static class GuestArchive
         }
     }
 
-    private static async Task CopyAsync(SafeFd root, string verb, string path)
+    private static void Copy(SafeFd root, string verb, string path)
     {
         var flags = verb.Split('+');
         switch (flags[0])
@@ -45,20 +45,18 @@ internal static class GuestArchive
                     .I64(found.ModifiedAt.UtcTicks).Text(found.LinkTarget).Written.Span, "the answer");
                 break;
             case ArchiveVerbs.Read or ArchiveVerbs.ReadTree:
-                var output = SafeFd.Borrow(1).Duplicate().ToStream(FileAccess.Write);
-                await using (output.ConfigureAwait(false))
+                using (var output = SafeFd.Borrow(1).Duplicate().ToStream(FileAccess.Write))
                 {
-                    if (flags[0] == ArchiveVerbs.Read) await ArchiveReader.WriteAsync(root.Value, path, output, CancellationToken.None).ConfigureAwait(false);
-                    else await ArchiveReader.WriteTreeAsync(root.Value, output, CancellationToken.None).ConfigureAwait(false);
+                    if (flags[0] == ArchiveVerbs.Read) ArchiveReader.Write(root.Value, path, output, CancellationToken.None);
+                    else ArchiveReader.WriteTree(root.Value, output, CancellationToken.None);
                 }
 
                 break;
             case ArchiveVerbs.Write:
-                var input = SafeFd.Borrow(0).Duplicate().ToStream(FileAccess.Read);
-                await using (input.ConfigureAwait(false))
+                using (var input = SafeFd.Borrow(0).Duplicate().ToStream(FileAccess.Read))
                 {
                     var request = new ExtractRequest(path, verb.Contains(ArchiveVerbs.NoOverwriteSuffix), verb.Contains(ArchiveVerbs.OwnersSuffix));
-                    await ArchiveWriter.ExtractAsync(root.Value, request, input, CancellationToken.None).ConfigureAwait(false);
+                    ArchiveWriter.Extract(root.Value, request, input, CancellationToken.None);
                 }
 
                 // A machine that was made for this alone is switched off next.

@@ -1,3 +1,4 @@
+using Hull.Core.Tar;
 using Hull.Engine.Workloads;
 using Hull.Images.Archive;
 using Hull.Linux.Archives;
@@ -10,9 +11,11 @@ internal static class ArchiveInput
     public static Task<Stream> OpenAsync(Stream archive, CancellationToken cancellationToken) =>
         Task.Run<Stream>(() => LayerStream.Open(archive, UnpackLimits.Default), cancellationToken);
 
-    public static async Task ExtractAsync(int root, ArchivePutRequest request, Stream archive, CancellationToken cancellationToken, OwnerMap? owners = null) =>
-        await ArchiveWriter.ExtractAsync(root, ToExtract(request) with { Owners = owners }, await OpenAsync(archive, cancellationToken).ConfigureAwait(false),
-            cancellationToken).ConfigureAwait(false);
+    public static Task ExtractAsync(int root, ExtractRequest request, Stream archive, CancellationToken cancellationToken) => Task.Run(() =>
+    {
+        var plain = LayerStream.Open(archive, UnpackLimits.Default);
+        ArchiveWriter.Extract(root, request, plain, cancellationToken);
+    }, cancellationToken);
 
     public static ExtractRequest ToExtract(ArchivePutRequest request) => new(request.Path, request.NoOverwriteDirNonDir, request.CopyOwner);
 }

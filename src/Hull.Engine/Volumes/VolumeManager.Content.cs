@@ -102,18 +102,19 @@ public sealed partial class VolumeManager
     public async Task BackUpAsync(string name, Stream destination, CancellationToken cancellationToken)
     {
         using var use = await UseAsync(name, cancellationToken).ConfigureAwait(false);
-        await WithContentAsync(use.Volume, async content =>
+        await Task.Run(() => WithContent(use.Volume, content =>
         {
             using var directory = RootDirectory.Open(content);
-            await ArchiveReader.WriteTreeAsync(directory.Descriptor.Value, destination, cancellationToken).ConfigureAwait(false);
-        }).ConfigureAwait(false);
+            ArchiveReader.WriteTree(directory.Descriptor.Value, destination, cancellationToken);
+        }), cancellationToken).ConfigureAwait(false);
     }
 
     public Task<VolumeRecord> RestoreAsync(VolumeRequest request, Stream archive, CancellationToken cancellationToken) =>
         FillNewAsync(request, async target =>
         {
             using var directory = RootDirectory.Open(target);
-            await ArchiveInput.ExtractAsync(directory.Descriptor.Value, new ArchivePutRequest("/", CopyOwner: true), archive, cancellationToken).ConfigureAwait(false);
+            var request = new ExtractRequest("/", NoOverwriteDirNonDir: false, CopyOwner: true, RequireEnd: true);
+            await ArchiveInput.ExtractAsync(directory.Descriptor.Value, request, archive, cancellationToken).ConfigureAwait(false);
         }, cancellationToken);
 
     /// <summary>Makes a volume and fills it; a failure leaves none.</summary>

@@ -1,3 +1,5 @@
+using Hull.Core.Tar;
+
 namespace Hull.Images.Archive;
 
 /// <summary>

@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Core.Tar;
 
 namespace Hull.Images.Archive;
 

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Content;
 using Hull.Oci.Image;
 

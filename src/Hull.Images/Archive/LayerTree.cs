@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Hull.Core;
+using Hull.Core.Tar;
 
 namespace Hull.Images.Archive;
 

@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Content;
 
 namespace Hull.Images.Archive;

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 
 namespace Hull.Images.Distribution;

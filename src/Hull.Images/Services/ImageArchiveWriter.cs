@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 using Hull.Images.Content;
 using Hull.Oci.Image;

@@ -3,6 +3,7 @@ using Hull.Images.Archive;
 using Hull.Images.Content;
 using Hull.Images.Snapshots;
 using Hull.Images.Transfer;
+using Hull.Linux.Archives;
 using Hull.Oci.Image;
 
 namespace Hull.Images;

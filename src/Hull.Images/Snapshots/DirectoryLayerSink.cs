@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 using Hull.Linux;
 using Hull.Linux.Abi;
@@ -178,12 +179,7 @@ internal sealed class DirectoryLayerSink : ILayerSink, IDisposable
         while (reader.NextPiece(out var offset, out var bytes))
         {
             end = offset + bytes.Length;
-            while (!bytes.IsEmpty)
-            {
-                var count = (int)Check.Result(FileCalls.WriteAt(file.Value, bytes, offset), $"write {name}");
-                offset += count;
-                bytes = bytes[count..];
-            }
+            file.WriteAllAt(bytes, offset, name);
         }
 
         if (end < entry.Size) Check.Result(FileCalls.Truncate(file.Value, entry.Size), $"extend {name}");

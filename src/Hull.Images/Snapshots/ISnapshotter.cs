@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Linux.Files;
 
 namespace Hull.Images.Snapshots;
@@ -44,7 +45,7 @@ public interface ISnapshotter
     /// <exception cref="HullException"><see cref="ErrorKind.DataCorrupted"/> for a wrong digest or a malformed or hostile
     /// tar, <see cref="ErrorKind.ResourceExhausted"/> for one that exceeds <paramref name="limits"/>.</exception>
     /// <param name="flush">Wait until the disk has it. False only after <see cref="Content.UnflushedStore.Mark"/>.</param>
-    Task<LayerInfo> WriteLayerAsync(Digest diffId, Func<CancellationToken, ValueTask<Stream>> tar, Archive.UnpackLimits limits,
+    Task<LayerInfo> WriteLayerAsync(Digest diffId, Func<CancellationToken, ValueTask<Stream>> tar, UnpackLimits limits,
         bool flush = true, CancellationToken cancellation = default);
 
     /// <summary>Waits until the disk has a layer that was written without. One that is not there is no error.</summary>
@@ -127,7 +128,7 @@ public interface ISnapshotter
     void Remove(string key);
 
     /// <summary>Unpacks a layer's tar once more and compares; null where what is stored is the same, else what differs.</summary>
-    string? CompareLayer(Digest diffId, Stream tar, Archive.UnpackLimits limits, CancellationToken cancellation = default);
+    string? CompareLayer(Digest diffId, Stream tar, UnpackLimits limits, CancellationToken cancellation = default);
 
     /// <summary>Removes a layer that no committed snapshot uses; otherwise <see cref="ErrorKind.Conflict"/>.</summary>
     void RemoveLayer(Digest diffId);

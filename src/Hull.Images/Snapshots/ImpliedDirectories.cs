@@ -1,6 +1,7 @@
 using Hull.Core;
 using Hull.Images.Archive;
 using Hull.Linux;
+using Hull.Linux.Archives;
 using Hull.Linux.Files;
 
 namespace Hull.Images.Snapshots;

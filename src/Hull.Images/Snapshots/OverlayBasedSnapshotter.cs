@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
@@ -82,7 +83,7 @@ public abstract class OverlayBasedSnapshotter : Snapshotter
         if (new ImpliedDirectories(LayerStore).Describe(diffId, implied, below) is not { } tar) return null;
         var correction = Digest.Sha256(tar);
         using var taken = FileLock.Acquire(Catalog.LayerLock(correction));
-        if (!LayerStore.Has(correction)) LayerStore.Write(correction, new MemoryStream(tar), Archive.UnpackLimits.Default, flush: true, CancellationToken.None);
+        if (!LayerStore.Has(correction)) LayerStore.Write(correction, new MemoryStream(tar), UnpackLimits.Default, flush: true, CancellationToken.None);
         return correction;
     }
 

@@ -1,5 +1,6 @@
 using Hull.Images.Archive;
 using Hull.Linux;
+using Hull.Linux.Archives;
 using Hull.Linux.Files;
 
 namespace Hull.Images.Snapshots;

@@ -1,5 +1,5 @@
-using System.Formats.Tar;
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Syscalls;
@@ -10,7 +10,8 @@ namespace Hull.Linux.Archives;
 /// <param name="NoOverwriteDirNonDir">Refuse to replace a directory by a file or the other way round.</param>
 /// <param name="CopyOwner">Keep the owners of the archive instead of giving entries to root.</param>
 /// <param name="Owners">The user namespace whose ids the archive has; null for this process's.</param>
-public sealed record ExtractRequest(string Path, bool NoOverwriteDirNonDir, bool CopyOwner, OwnerMap? Owners = null);
+/// <param name="RequireEnd">Refuse an archive without a mark at its end: it may have been cut between two entries.</param>
+public sealed record ExtractRequest(string Path, bool NoOverwriteDirNonDir, bool CopyOwner, OwnerMap? Owners = null, bool RequireEnd = false);
 
 /// <summary>
 /// Unpacks an archive below a directory of a root file system. Each name is resolved by the kernel below that directory
@@ -19,59 +20,76 @@ public sealed record ExtractRequest(string Path, bool NoOverwriteDirNonDir, bool
 /// </summary>
 public static class ArchiveWriter
 {
-    public static async Task ExtractAsync(int root, ExtractRequest request, Stream archive, CancellationToken cancellationToken)
+    /// <exception cref="HullException"><see cref="ErrorKind.InvalidArgument"/> where the archive is damaged or names what it may not.</exception>
+    public static void Extract(int root, ExtractRequest request, Stream archive, CancellationToken cancellation)
     {
         using var top = RootDirectory.FromDescriptor(SafeFd.Borrow(root).Duplicate(), "the container");
         var path = ArchiveReader.Clean(request.Path, out _);
         var status = top.TryStat(path, follow: true) ?? throw HullException.NotFound($"could not find the file {request.Path} in the container");
         if (!status.IsDirectory) throw HullException.Invalid($"extraction point {request.Path} is not a directory");
         using var target = top.OpenRoot(path);
-        var reader = new TarReader(archive, leaveOpen: true);
-        await using (reader.ConfigureAwait(false))
-        {
-            try
-            {
-                // Times of directories last: putting something in changes them.
-                var directories = new List<(string Path, DateTimeOffset Time)>();
-                while (await reader.GetNextEntryAsync(copyData: false, cancellationToken).ConfigureAwait(false) is { } entry)
-                    ExtractAs(target, entry, request, directories);
-                foreach (var (name, time) in Enumerable.Reverse(directories)) SetTime(target, name, time);
-            }
-            catch (Exception error) when (error is InvalidDataException or EndOfStreamException or FormatException)
-            {
-                throw HullException.Invalid("the archive is damaged or is no tar archive", error);
-            }
-        }
-    }
-
-    /// <summary>In a root that is mapped, what is made has to belong to somebody the mapping knows from the first moment on.</summary>
-    private static void ExtractAs(RootDirectory target, TarEntry entry, ExtractRequest request, List<(string, DateTimeOffset)> directories)
-    {
         if (request.Owners is not { } owners)
         {
-            Extract(target, entry, request, directories);
+            ExtractAll(target, request, archive, cancellation);
             return;
         }
 
-        using (FileOwner.Assume(owners.UserOutside(0), owners.GroupOutside(0))) Extract(target, entry, request, directories);
+        // In a root that is mapped, what is made has to belong to somebody the mapping knows from the first moment on.
+        using (FileOwner.Assume(owners.UserOutside(0), owners.GroupOutside(0))) ExtractAll(target, request, archive, cancellation);
     }
 
-    private static void Extract(RootDirectory target, TarEntry entry, ExtractRequest request, List<(string, DateTimeOffset)> directories)
+    private static void ExtractAll(RootDirectory target, ExtractRequest request, Stream archive, CancellationToken cancellation)
     {
-        if (entry.EntryType is TarEntryType.GlobalExtendedAttributes) return;
-        var name = PathName.Clean(entry.Name).TrimStart('/');
-        if (name.Length == 0 || name == ".") return;
-        if (name.Split('/').Contains("..")) throw HullException.Invalid($"the archive names a path outside: {entry.Name}");
+        // Times of directories last: putting something in changes them.
+        var directories = new List<(string Path, UnixTime Time)>();
+        var reader = new TarReader(archive);
+        while (Next(reader))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            Extract(target, reader, request, directories);
+        }
+
+        if (request.RequireEnd && !reader.HasEndMark) throw HullException.Invalid("the archive is not whole: it has no mark at its end");
+        foreach (var (name, time) in Enumerable.Reverse(directories)) SetTime(target, name, time);
+    }
+
+    /// <summary>A bad archive is the fault of who sent it.</summary>
+    private static bool Next(TarReader reader)
+    {
+        try
+        {
+            return reader.Next();
+        }
+        catch (HullException error) when (error.Kind == ErrorKind.DataCorrupted)
+        {
+            throw HullException.Invalid("the archive is damaged or is no tar archive", error);
+        }
+    }
+
+    private static void Extract(RootDirectory target, TarReader reader, ExtractRequest request, List<(string, UnixTime)> directories)
+    {
+        var entry = reader.Entry;
+        var written = NativeText.Decode(entry.Path);
+        if (PathName.Climbs(written)) throw HullException.Invalid($"the archive names a path outside: {TarFormat.Show(entry.Path)}");
+        var name = PathName.Clean(written).TrimStart('/');
+        if (name.Length == 0) return;
         var (parent, _) = PathName.SplitLast(name);
         if (parent.Length > 0 && parent != ".") target.MkdirAll(parent).Dispose();
-        MakeRoom(target, name, entry.EntryType == TarEntryType.Directory, request);
-        Make(target, name, entry);
-        if (entry.EntryType == TarEntryType.HardLink) return;
-        var (user, group) = request.CopyOwner ? ((uint)entry.Uid, (uint)entry.Gid) : (0u, 0u);
-        SetOwner(target, name, request.Owners?.UserOutside(user) ?? user, request.Owners?.GroupOutside(group) ?? group);
-        if (entry.EntryType != TarEntryType.SymbolicLink) SetMode(target, name, (uint)entry.Mode & 0xFFF);
-        if (entry.EntryType == TarEntryType.Directory) directories.Add((name, entry.ModificationTime));
-        else SetTime(target, name, entry.ModificationTime);
+        var isDirectory = entry.Kind == TarEntryKind.Directory;
+        MakeRoom(target, name, isDirectory, request);
+        Make(target, name, reader);
+        if (entry.Kind == TarEntryKind.HardLink) return;
+        var (user, group) = request.CopyOwner ? (entry.UserId, entry.GroupId) : (0u, 0u);
+        using (var handle = target.OpenPath(name, follow: false))
+        {
+            DescriptorMetadata.SetOwner(handle, request.Owners?.UserOutside(user) ?? user, request.Owners?.GroupOutside(group) ?? group, name);
+            if (entry.Kind != TarEntryKind.SymbolicLink) DescriptorMetadata.SetMode(handle, (uint)entry.Mode, name);
+        }
+
+        // After the owner: the kernel takes file capabilities away when that changes.
+        foreach (var xattr in entry.Xattrs) SetXattr(target, name, xattr);
+        if (isDirectory) directories.Add((name, entry.ModifiedAt));
+        else SetTime(target, name, entry.ModifiedAt);
     }
 
     /// <summary>What is in the way goes, unless the caller wants no directory replaced by a file or the other way round.</summary>
@@ -89,61 +107,63 @@ public static class ArchiveWriter
         else target.Unlink(name);
     }
 
-    private static void Make(RootDirectory target, string name, TarEntry entry)
+    private static void Make(RootDirectory target, string name, TarReader reader)
     {
-        switch (entry.EntryType)
+        var entry = reader.Entry;
+        switch (entry.Kind)
         {
-            case TarEntryType.Directory:
+            case TarEntryKind.Directory:
                 if (target.TryStat(name) is null) target.CreateDirectory(name, 0x1C0 /* 0700 */);
                 break;
-            case TarEntryType.RegularFile or TarEntryType.V7RegularFile or TarEntryType.ContiguousFile:
-                WriteFile(target, name, entry.DataStream);
+            case TarEntryKind.File:
+                WriteFile(target, name, reader);
                 break;
-            case TarEntryType.SymbolicLink:
-                target.CreateSymbolicLink(entry.LinkName, name);
+            case TarEntryKind.SymbolicLink:
+                target.CreateSymbolicLink(NativeText.Decode(entry.LinkTarget), name);
                 break;
-            case TarEntryType.HardLink:
-                target.CreateHardLink(PathName.Clean(entry.LinkName).TrimStart('/'), name);
+            case TarEntryKind.HardLink:
+                target.CreateHardLink(PathName.Clean(NativeText.Decode(entry.LinkTarget)).TrimStart('/'), name);
                 break;
-            case TarEntryType.Fifo:
+            case TarEntryKind.Fifo:
                 target.CreateNode(name, StatMode.S_IFIFO | 0x180);
                 break;
-            case TarEntryType.CharacterDevice or TarEntryType.BlockDevice:
-                var device = (PosixTarEntry)entry;
-                target.CreateNode(name, (entry.EntryType == TarEntryType.BlockDevice ? StatMode.S_IFBLK : StatMode.S_IFCHR) | 0x180,
-                    (uint)device.DeviceMajor, (uint)device.DeviceMinor);
-                break;
             default:
-                throw HullException.Invalid($"the archive holds an entry of unknown type '{(char)entry.EntryType}': {entry.Name}");
+                target.CreateNode(name, (entry.Kind == TarEntryKind.BlockDevice ? StatMode.S_IFBLK : StatMode.S_IFCHR) | 0x180,
+                    entry.DeviceMajor, entry.DeviceMinor);
+                break;
         }
     }
 
-    private static void WriteFile(RootDirectory target, string name, Stream? content)
+    private static void WriteFile(RootDirectory target, string name, TarReader reader)
     {
         using var file = target.CreateFileExclusive(name, 0x180 /* 0600 */);
-        if (content is null) return;
-        var buffer = new byte[128 * 1024];
-        int count;
-        while ((count = content.Read(buffer)) > 0) file.WriteAll(buffer.AsSpan(0, count), name);
+        while (reader.NextPiece(out var offset, out var piece)) file.WriteAllAt(piece, offset, name);
+        // Holes at the end have no piece.
+        if (reader.Entry.Sparse is not null) Check.Result(FileCalls.Truncate(file.Value, reader.Entry.Size), $"set the size of {name}");
     }
 
-    private static void SetOwner(RootDirectory target, string name, uint user, uint group)
+    /// <summary>
+    /// overlayfs steers by its own attributes, and labels belong to this machine's policy: neither comes from an archive. What
+    /// the file system cannot hold is left out, as tar(1) does.
+    /// </summary>
+    private static void SetXattr(RootDirectory target, string name, Xattr xattr)
     {
-        using var handle = target.OpenPath(name, follow: false);
-        DescriptorMetadata.SetOwner(handle, user, group, name);
+        if (xattr.Name.StartsWith("trusted.", StringComparison.Ordinal) || xattr.Name.StartsWith("user.overlay.", StringComparison.Ordinal)
+            || xattr.Name == "security.selinux") return;
+        try
+        {
+            target.SetExtendedAttribute(name, xattr.Name, xattr.Value);
+        }
+        catch (HullException error) when (error.Errno is Errno.EOPNOTSUPP)
+        {
+        }
     }
 
-    private static void SetMode(RootDirectory target, string name, uint mode)
-    {
-        using var handle = target.OpenPath(name, follow: false);
-        DescriptorMetadata.SetMode(handle, mode, name);
-    }
-
-    private static void SetTime(RootDirectory target, string name, DateTimeOffset time)
+    private static void SetTime(RootDirectory target, string name, UnixTime time)
     {
         if (target.TryStat(name) is null) return;
         using var handle = target.OpenPath(name, follow: false);
-        var spec = new TimeSpec { tv_sec = time.ToUnixTimeSeconds(), tv_nsec = time.Ticks % TimeSpan.TicksPerSecond * 100 };
+        var spec = new TimeSpec { tv_sec = time.Seconds, tv_nsec = time.Nanoseconds };
         _ = MetadataCalls.UtimensAt(handle.Value, "", spec, spec, Fcntl.AT_EMPTY_PATH);
     }
 }

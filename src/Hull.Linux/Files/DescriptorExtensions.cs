@@ -35,6 +35,17 @@ public static class DescriptorExtensions
             }
         }
 
+        /// <summary>Writes all bytes at an offset of the file, continuing after short writes.</summary>
+        public void WriteAllAt(ReadOnlySpan<byte> bytes, long offset, string? name = null)
+        {
+            while (!bytes.IsEmpty)
+            {
+                var count = (int)Check.Result(FileCalls.WriteAt(descriptor.Value, bytes, offset), $"write {name ?? descriptor.ToString()}");
+                offset += count;
+                bytes = bytes[count..];
+            }
+        }
+
         /// <summary>Type, mode, owner, device and mount of what the descriptor refers to; O_PATH will do.</summary>
         public FileStatus Stat() => new(MetadataCalls.Stat(descriptor));
 

@@ -41,6 +41,19 @@ public static class PathName
         return "/" + string.Join('/', kept);
     }
 
+    /// <summary>Whether the path, by text alone, climbs above where it begins.</summary>
+    public static bool Climbs(string path)
+    {
+        var depth = 0;
+        foreach (var part in Split(path))
+        {
+            depth += part == ".." ? -1 : 1;
+            if (depth < 0) return true;
+        }
+
+        return false;
+    }
+
     /// <summary>The directory part and the last component; throws where the last is no name (empty, <c>.</c>, <c>..</c>).</summary>
     public static (string Directory, string Name) SplitLast(string path)
     {

@@ -1,5 +1,6 @@
 using System.Text;
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 using Hull.Testing;
 

@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text;
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 using Hull.Images.Transfer;
 using Hull.Oci.Image;

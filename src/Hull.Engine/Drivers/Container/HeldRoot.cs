@@ -18,13 +18,13 @@ internal sealed class HeldRoot(SafeFd root, IDisposable? owner = null, OwnerMap?
     }
 
     public Task ReadAsync(string path, Stream destination, CancellationToken cancellationToken) =>
-        ArchiveReader.WriteAsync(root.Value, path, destination, cancellationToken, owners);
+        Task.Run(() => ArchiveReader.Write(root.Value, path, destination, cancellationToken, owners), cancellationToken);
 
     public Task ReadTreeAsync(Stream destination, CancellationToken cancellationToken) =>
-        ArchiveReader.WriteTreeAsync(root.Value, destination, cancellationToken, owners);
+        Task.Run(() => ArchiveReader.WriteTree(root.Value, destination, cancellationToken, owners), cancellationToken);
 
     public Task WriteAsync(ArchivePutRequest request, Stream archive, CancellationToken cancellationToken) =>
-        ArchiveInput.ExtractAsync(root.Value, request, archive, cancellationToken, owners);
+        ArchiveInput.ExtractAsync(root.Value, ArchiveInput.ToExtract(request) with { Owners = owners }, archive, cancellationToken);
 
     public ValueTask DisposeAsync()
     {

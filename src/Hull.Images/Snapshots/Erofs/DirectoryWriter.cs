@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 
 namespace Hull.Images.Snapshots.Erofs;

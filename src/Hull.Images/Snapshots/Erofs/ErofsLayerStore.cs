@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 using Hull.Linux;
 using Hull.Linux.Abi;

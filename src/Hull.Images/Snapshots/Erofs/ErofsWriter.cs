@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Hull.Core;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 using Microsoft.Win32.SafeHandles;
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Hull.Core.Tar;
 using Hull.Images.Archive;
 
 namespace Hull.Images.Snapshots.Erofs;

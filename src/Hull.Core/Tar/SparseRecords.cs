@@ -1,7 +1,6 @@
 using System.Buffers.Text;
-using Hull.Core;
 
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 /// <summary>
 /// GNU tar's three PAX forms of sparse files (GNU tar manual, "Storing Sparse Files"): 0.0 repeats offset and

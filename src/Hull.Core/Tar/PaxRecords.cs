@@ -1,7 +1,6 @@
 using System.Text;
-using Hull.Core;
 
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 /// <summary>
 /// The records of PAX extended headers that matter to a file system: what a header block has no room for. Set from a

@@ -1,14 +1,13 @@
 using System.Buffers.Text;
 using System.Text;
-using Hull.Core;
 
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 /// <summary>
 /// Where the fields of a tar header are and how they are written (POSIX.1-2024 pax, "ustar Interchange Format"; GNU
 /// tar manual, "Basic Tar Format").
 /// </summary>
-internal static class TarFormat
+public static class TarFormat
 {
     public const int BlockSize = 512;
 

@@ -1,6 +1,5 @@
-using Hull.Core;
 
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 /// <summary>The bytes of a tar with one large buffer, handed out without copying. Knows how many have passed.</summary>
 internal sealed class TarInput(Stream stream)

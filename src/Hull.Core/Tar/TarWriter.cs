@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 /// <summary>
 /// Writes tar archives in the PAX form, with an extended header only where a plain one has no room. The same entries give

@@ -1,4 +1,4 @@
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 /// <summary>
 /// What a layer may cost before it is refused. Nobody's layer comes near the defaults; a decompression bomb or a

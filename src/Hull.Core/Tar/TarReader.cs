@@ -1,7 +1,6 @@
 using System.Text;
-using Hull.Core;
 
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 /// <summary>
 /// Reads tar archives of the ustar, PAX, GNU and v7 kinds front to back, as layers come. Every length is checked
@@ -28,6 +27,9 @@ public sealed class TarReader
 
     /// <summary>Bytes of the archive read so far.</summary>
     public long Position => _input.Position;
+
+    /// <summary>The archive ended with blocks of zeros, as it should; one that was cut between entries, or whose writer was careless, does not.</summary>
+    public bool HasEndMark { get; private set; }
 
     /// <summary>Moves to the next entry, past what was not read of this one's data. False at the end of the archive.</summary>
     /// <exception cref="HullException"><see cref="ErrorKind.DataCorrupted"/> or <see cref="ErrorKind.ResourceExhausted"/>.</exception>
@@ -104,6 +106,7 @@ public sealed class TarReader
     private bool IsEnd(ReadOnlySpan<byte> header)
     {
         if (!TarFormat.IsZero(header)) return false;
+        HasEndMark = true;
         var second = _input.TakeBlock();
         return second.IsEmpty || TarFormat.IsZero(second)
             ? true

@@ -1,4 +1,4 @@
-namespace Hull.Images.Archive;
+namespace Hull.Core.Tar;
 
 public enum TarEntryKind : byte
 {
@@ -60,7 +60,8 @@ public sealed class TarEntry
     /// <summary>The pieces of a sparse file in ascending order; null where all of it is data.</summary>
     public IReadOnlyList<SparseRegion>? Sparse { get; set; }
 
-    internal void Clear()
+    /// <summary>Makes it an empty one, to be filled again.</summary>
+    public void Clear()
     {
         (Kind, Path, LinkTarget, Mode, UserId, GroupId) = (TarEntryKind.File, [], [], 0, 0, 0);
         (ModifiedAt, Size, DeviceMajor, DeviceMinor, Sparse) = (default, 0, 0, 0, null);

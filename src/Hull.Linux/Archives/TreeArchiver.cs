@@ -1,13 +1,14 @@
 using Hull.Core;
-using Hull.Linux;
+using Hull.Core.Tar;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Syscalls;
 
-namespace Hull.Images.Archive;
+namespace Hull.Linux.Archives;
 
 /// <summary>Puts entries of a tree on disk into a tar, by descriptor; hard links among them stay links.</summary>
-public sealed class TreeArchiver(RootDirectory root, Stream output)
+/// <param name="owners">The user namespace whose ids the archive gets; null for this process's.</param>
+public sealed class TreeArchiver(RootDirectory root, Stream output, OwnerMap? owners = null)
 {
     private const int BufferSize = 256 << 10;
 
@@ -19,12 +20,16 @@ public sealed class TreeArchiver(RootDirectory root, Stream output)
     /// <summary>
     /// Adds what is at the path (empty: the root), without what is below. Sockets, which a tar cannot hold, are left out.
     /// </summary>
-    public void Add(string path, FileStatus status)
+    public void Add(string path, FileStatus status) => Add(path, path, status);
+
+    /// <summary>As <see cref="Add(string, FileStatus)"/>, under another name.</summary>
+    public void Add(string path, string newName, FileStatus status)
     {
         if (status.Kind is FileKind.Socket or FileKind.Unknown) return;
         _entry.Clear();
-        var name = Bytes(path);
-        (_entry.Path, _entry.Mode, _entry.UserId, _entry.GroupId) = (name, (int)status.Mode, status.User, status.Group);
+        var name = Bytes(newName);
+        (_entry.Path, _entry.Mode) = (name, (int)status.Mode);
+        (_entry.UserId, _entry.GroupId) = (owners?.UserInside(status.User) ?? status.User, owners?.GroupInside(status.Group) ?? status.Group);
         _entry.ModifiedAt = new UnixTime(status.Modified.tv_sec, (int)status.Modified.tv_nsec);
         _entry.Kind = KindOf(status.Kind);
         if (!status.IsDirectory && status.Links > 1 && !_linked.TryAdd((status.Device.Major, status.Device.Minor, status.Inode), name))
@@ -36,7 +41,7 @@ public sealed class TreeArchiver(RootDirectory root, Stream output)
         }
 
         AddXattrs(path);
-        if (status.IsDirectory) _entry.Path = name.Length == 0 ? "./"u8.ToArray() : [.. name, (byte)'/'];
+        if (status.IsDirectory) _entry.Path = name.Length == 0 ? "./"u8.ToArray() : name is [.., (byte)'/'] ? name : [.. name, (byte)'/'];
         else if (status.IsSymbolicLink) (_entry.LinkTarget, _entry.Mode) = (Bytes(root.ReadLink(path)), 0x1FF);
         else if (_entry.Kind is TarEntryKind.CharacterDevice or TarEntryKind.BlockDevice)
             (_entry.DeviceMajor, _entry.DeviceMinor) = status.Represents;
@@ -56,7 +61,9 @@ public sealed class TreeArchiver(RootDirectory root, Stream output)
 
     private void AddFile(string path, FileStatus status)
     {
+        // O_NONBLOCK: what is no fifo now may be one when it is opened.
         using var file = root.OpenFile(path, Fcntl.O_RDONLY | Fcntl.O_NOFOLLOW | Fcntl.O_NONBLOCK);
+        if (!file.Stat().IsRegular) throw HullException.Conflict($"{path} changed while it was read");
         _entry.Size = status.Size;
         _writer.Begin(_entry);
         var buffer = _buffer ??= new byte[BufferSize];
