@@ -98,7 +98,13 @@ internal sealed class RegistryClient : IDisposable
             _ => ErrorKind.Internal,
         };
         var words = await WordsAsync(response, cancellation).ConfigureAwait(false);
-        var hint = kind == ErrorKind.Unauthenticated ? $": hull login {Endpoint.Domain}" : "";
+        var hint = status switch
+        {
+            401 => $": hull login {Endpoint.Domain}",
+            413 => ": it, or a proxy before it, has a limit on the size of a request",
+            429 => $": it limits how often a client may ask; wait, log in (hull login {Endpoint.Domain}) or use a mirror",
+            _ => "",
+        };
         return new HullException(kind, $"{what}: registry {Endpoint.Domain} answers {status}{(words.Length > 0 ? " " + words : "")}{hint}");
     }
 
