@@ -33,7 +33,9 @@ public static class LeakAudit
         leaks.AddRange(Mounts(engine.Options));
         if (snapshots is not null)
         {
-            leaks.AddRange(snapshots.List().Where(snapshot => snapshot.Kind == SnapshotKind.Active && IsId(snapshot.Key) && !known.Contains(snapshot.Key))
+            // Views of mounted images are named by their workload's id, a dot and digits.
+            leaks.AddRange(snapshots.List().Where(snapshot => snapshot.Kind is SnapshotKind.Active or SnapshotKind.View
+                && snapshot.Key.Split('.')[0] is var id && IsId(id) && !known.Contains(id))
                 .Select(snapshot => new Leak("snapshot", snapshot.Key)));
         }
 

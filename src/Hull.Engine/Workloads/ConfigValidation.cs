@@ -54,6 +54,7 @@ internal static class ConfigValidation
         if (!mount.Target.StartsWith('/')) throw HullException.Invalid($"invalid mount path: '{mount.Target}' mount path must be absolute");
         if (mount.Target.TrimEnd('/').Length == 0) throw HullException.Invalid("invalid mount: destination can't be '/'");
         if (mount.Type == "bind" && !mount.Source.StartsWith('/')) throw HullException.Invalid($"invalid mount path: '{mount.Source}' mount path must be absolute");
+        if (mount.Type == "image" && mount.Source.Length == 0) throw HullException.Invalid("invalid mount config for type \"image\": source is missing");
         if (mount.Propagation is { Length: > 0 } propagation && !s_propagations.Contains(propagation))
             throw HullException.Invalid($"invalid propagation '{propagation}': use {string.Join(", ", s_propagations)}");
         if (mount.Subpath is { } subpath && (subpath.StartsWith('/') || subpath.Split('/').Contains("..")))

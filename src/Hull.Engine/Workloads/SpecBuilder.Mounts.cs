@@ -36,7 +36,8 @@ internal static partial class SpecBuilder
         AddFile(mounts, context, "/etc/hosts", context.HostsPath);
         if (context.InitProgram is not null) mounts.Add(Mount(InitTarget, "bind", context.InitProgram, "bind", "ro"));
         // Parents before what is mounted in them, whatever order the user wrote.
-        foreach (var mount in context.Mounts.OrderBy(mount => mount.Target.Count(c => c == '/')).ThenBy(mount => mount.Target, StringComparer.Ordinal))
+        // Images are mounted into the root by the driver.
+        foreach (var mount in context.Mounts.Where(mount => mount.Type != "image").OrderBy(mount => mount.Target.Count(c => c == '/')).ThenBy(mount => mount.Target, StringComparer.Ordinal))
         {
             mounts.RemoveAll(other => other.Destination == mount.Target);
             mounts.Add(UserMount(context, mount));

@@ -140,6 +140,7 @@ internal sealed partial class WorkloadService
         try
         {
             _services.Images?.Snapshotter.Remove(id);
+            DropImages(id);
             if (Directory.Exists(_store.DirectoryOf(id))) _store.Delete(id);
             foreach (var volume in madeVolumes)
             {

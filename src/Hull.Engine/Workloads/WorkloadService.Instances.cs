@@ -53,7 +53,7 @@ internal sealed partial class WorkloadService
             Spec = SpecBuilder.Build(context),
             User = record.Process.User,
             AdditionalGroups = config.Process.Groups,
-            Root = BuildRoot(record),
+            Root = BuildRoot(record, mounts),
             Stdio = new StdioSpec(config.Process.Terminal, config.Process.OpenInput, config.Process.InputOnce)
             {
                 Columns = config.Process.Columns,
@@ -67,16 +67,18 @@ internal sealed partial class WorkloadService
         };
     }
 
-    private InstanceRoot BuildRoot(WorkloadRecord record)
+    private InstanceRoot BuildRoot(WorkloadRecord record, IReadOnlyList<MountPoint> mounts)
     {
+        var images = ImageMounts(mounts);
         if (record.Config.RootDirectory is { } directory)
-            return new InstanceRoot { Directory = directory, ReadOnly = record.Config.Security.ReadOnlyRoot };
+            return new InstanceRoot { Directory = directory, Images = images, ReadOnly = record.Config.Security.ReadOnlyRoot };
         if (!record.HasSnapshot) return new InstanceRoot { ReadOnly = record.Config.Security.ReadOnlyRoot };
         var snapshots = _services.Images!.Snapshotter;
         return new InstanceRoot
         {
             SnapshotKey = record.Id,
-            Mounts = [.. snapshots.Mounts(record.Id).Select(mount => new RootMount(mount.Type, mount.Source, mount.Options) { Lower = mount.Lower })],
+            Mounts = [.. snapshots.Mounts(record.Id).Select(ToRootMount)],
+            Images = images,
             LayerFiles = record.Isolation == "container" || snapshots.Capabilities.WhyNoLayerFiles is not null
                 ? [] : [.. snapshots.LayerFiles(record.Id).Select(layer => layer.Path)],
             ReadOnly = record.Config.Security.ReadOnlyRoot,

@@ -25,7 +25,7 @@ internal sealed partial class WorkloadService
             points.Add(await ResolveMountAsync(record.Id, new MountConfig { Type = "volume", Target = target }, made, cancellationToken).ConfigureAwait(false));
         }
 
-        return points;
+        return await HoldImagesAsync(record.Id, points, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The mounts of another workload, as <c>id[:ro|rw]</c> asks.</summary>
@@ -36,7 +36,7 @@ internal sealed partial class WorkloadService
             throw HullException.Invalid($"invalid volumes-from '{reference}': expected CONTAINER[:ro|rw]");
         var readOnly = parts.Length == 2 && parts[1] == "ro";
         return Get(parts[0]).Record.Mounts.Where(mount => mount.Type != "tmpfs")
-            .Select(mount => mount with { ReadOnly = mount.ReadOnly || readOnly, Anonymous = false });
+            .Select(mount => mount with { ReadOnly = mount.ReadOnly || readOnly, Anonymous = false, SnapshotKey = "" });
     }
 
     private async Task<MountPoint> ResolveMountAsync(string id, MountConfig mount, List<string> made, CancellationToken cancellationToken)
@@ -61,7 +61,7 @@ internal sealed partial class WorkloadService
             case "volume":
                 return await ResolveVolumeAsync(id, mount, point, made, cancellationToken).ConfigureAwait(false);
             default:
-                throw HullException.Unsupported("mounting an image is not supported yet: run a container of it and use its volumes");
+                return point with { ImageId = ImageToMount(mount).Id.ToString(), ImagePath = mount.Subpath ?? "", ReadOnly = true };
         }
     }
 

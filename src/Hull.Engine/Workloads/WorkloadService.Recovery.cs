@@ -49,6 +49,7 @@ internal sealed partial class WorkloadService
             foreach (var driver in _services.Drivers.Values) await driver.ReclaimAsync(id, cancellationToken).ConfigureAwait(false);
             if (_services.Networks is { } networks) await networks.TearDownAsync(id, cancellationToken).ConfigureAwait(false);
             _services.Images?.Snapshotter.Remove(id);
+            DropImages(id);
             _store.Delete(id);
         }
         catch (HullException error)

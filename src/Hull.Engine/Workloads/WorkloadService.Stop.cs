@@ -238,6 +238,7 @@ internal sealed partial class WorkloadService
             await Task.Run(() =>
             {
                 if (workload.Record.HasSnapshot) _services.Images!.Snapshotter.Remove(workload.Id);
+                DropImages(workload.Record.Mounts);
                 _store.Delete(workload.Id);
             }).ConfigureAwait(false);
         }

@@ -34,6 +34,7 @@ internal sealed partial class WorkloadService
             if (target.State.IsRunning && target.Instance is { } instance)
                 await ApplyLiveAsync(record, request, instance, warnings, cancellationToken).ConfigureAwait(false);
             _store.Write(record);
+            if (request.Mounts is not null) DropImages(target.Record.Mounts);
             target.Record = record;
             Publish(target, "update");
             return (IReadOnlyList<string>)warnings;

@@ -80,6 +80,9 @@ public sealed record WorkloadSnapshot
     /// <summary>Digest of the image's manifest; empty when unknown.</summary>
     public string ManifestDigest { get; init; } = "";
 
+    /// <summary>Whether it is made of the image, or mounts it.</summary>
+    public bool Uses(string imageId) => ImageId == imageId || Mounts.Any(mount => mount.ImageId == imageId);
+
     public required string Isolation { get; init; }
     public required string Platform { get; init; }
 
@@ -153,6 +156,15 @@ public sealed record MountPoint
 
     /// <summary>The volume was made for this workload alone and goes with it.</summary>
     public bool Anonymous { get; init; }
+
+    /// <summary>Id of a mounted image; empty for others.</summary>
+    public string ImageId { get; init; } = "";
+
+    /// <summary>Key of the image's view in the snapshot store, which keeps its layers for as long as the workload exists.</summary>
+    public string SnapshotKey { get; init; } = "";
+
+    /// <summary>What of the image is mounted; empty for all.</summary>
+    public string ImagePath { get; init; } = "";
 }
 
 /// <summary>The network side of a workload as it is now.</summary>

@@ -113,6 +113,8 @@ public sealed class UserNamespaceTests
         Assert.Equal("0 300000 65536 1 eth0", engine.Hull("run", "--rm", "--network", "container:one", "--pid", "container:one", "busybox",
             "sh", "-c", "echo $(cat /proc/self/uid_map) $(ps | grep -c '[t]rap') $(ls /sys/class/net | grep eth)").Ok().Trimmed);
         Assert.Equal("0 300000 65536", engine.Hull("run", "--rm", "--userns", "container:one", "busybox", "sh", "-c", "echo $(cat /proc/self/uid_map)").Ok().Trimmed);
+        Assert.Equal("1000 0", engine.Hull("run", "--rm", "--network", "container:one", "--mount", "type=image,source=busybox,target=/m/x", "busybox",
+            "sh", "-c", "echo $(stat -c %u /m/x/data/seed /m)").Ok().Trimmed);
         Assert.Contains("different user namespaces", engine.Hull("create", "--network", "container:one", "--pid", "container:three", "busybox", "true").Error);
         Assert.Contains("leave --userns out", engine.Hull("create", "--network", "container:one", "--userns", "host", "busybox", "true").Error);
         Assert.Contains("no user 1000", engine.Hull("run", "--rm", "--userns", "auto:size=100", "-u", "user", "busybox", "true").Error);

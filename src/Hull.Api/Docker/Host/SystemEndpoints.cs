@@ -97,7 +97,7 @@ internal sealed class SystemEndpoints(ApiServices services)
 
     private static Protocol.ImageSummary WithUse(Protocol.ImageSummary image, IReadOnlyList<WorkloadSnapshot> workloads)
     {
-        image.Containers = workloads.Count(w => w.ImageId == image.Id);
+        image.Containers = workloads.Count(w => w.Uses(image.Id));
         image.SharedSize = 0;
         return image;
     }

@@ -98,7 +98,7 @@ internal sealed class ImageEndpoints(ApiServices services)
         var byId = !ImageReference.TryParse(name, out var reference) || !image.References.Any(r => r.Canonical == reference.WithDefaultTag().Canonical);
         if (image.References.Count > 1 && !byId) return;
         var workloads = await services.Engine.Workloads.ListAsync(new WorkloadFilter { All = true }, false, request.Disconnected).ConfigureAwait(false);
-        var user = workloads.FirstOrDefault(w => w.ImageId == image.Id.ToString() && (w.State.IsRunning || !request.Flag("force")));
+        var user = workloads.FirstOrDefault(w => w.Uses(image.Id.ToString()) && (w.State.IsRunning || !request.Flag("force")));
         if (user is null) return;
         var container = RandomId.Short(user.Id);
         throw HullException.Conflict(user.State.IsRunning
@@ -111,7 +111,7 @@ internal sealed class ImageEndpoints(ApiServices services)
         var filters = request.Filters().Allow("dangling", "label", "label!", "until");
         var until = Timestamps.Parse(filters.Single("until"), services.Clock.GetUtcNow());
         var workloads = await services.Engine.Workloads.ListAsync(new WorkloadFilter { All = true }, false, request.Disconnected).ConfigureAwait(false);
-        var used = workloads.Select(w => w.ImageId).ToHashSet(StringComparer.Ordinal);
+        var used = workloads.SelectMany(w => w.Mounts.Select(m => m.ImageId).Append(w.ImageId)).ToHashSet(StringComparer.Ordinal);
         bool Accept(ImageSummary image) => !used.Contains(image.Id.ToString())
             && (until is null || image.Created < until)
             && LabelFilter.Matches(image.Labels, filters["label"])

@@ -158,6 +158,12 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
     private static DetachedMount OpenRoot(InstanceRoot root, LinuxSpec? users)
     {
         using var mapping = RootMapping.Open(users);
+        var made = OpenFiles(root, mapping);
+        return root.Images.Count == 0 ? made : RootImages.Attach(made, root.Images, mapping);
+    }
+
+    private static DetachedMount OpenFiles(InstanceRoot root, RootMapping? mapping)
+    {
         if (root.Directory is { } directory)
         {
             using var handle = RootDirectory.Open(directory);

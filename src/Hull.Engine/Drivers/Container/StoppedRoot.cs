@@ -25,7 +25,7 @@ internal static class StoppedRoot
             return MountTree.Assemble(root, place =>
             {
                 using var view = RootDirectory.FromDescriptor(place.Duplicate(), "the container");
-                foreach (var (mount, made) in sources) Attach(view, mount.Destination!, made);
+                foreach (var (mount, made) in sources) RootPlaces.Attach(view, mount.Destination!, made);
             });
         }
         finally
@@ -44,30 +44,5 @@ internal static class StoppedRoot
         var made = DetachedMount.Clone(source, (mount.Options ?? []).Contains("rbind"), mount.Source!);
         if ((mount.Options ?? []).Contains("ro")) made.SetAttributes(new MountAttr { attr_set = MountApi.MOUNT_ATTR_RDONLY });
         return made;
-    }
-
-    /// <summary>A place for it is made in the root as at a start, unless the root cannot be written to: nothing is mounted then.</summary>
-    private static void Attach(RootDirectory view, string destination, DetachedMount made)
-    {
-        if (!view.Exists(destination))
-        {
-            try
-            {
-                if (made.Descriptor.Stat().IsDirectory) view.MkdirAll(destination).Dispose();
-                else
-                {
-                    var (parent, _) = PathName.SplitLast(destination.TrimStart('/'));
-                    if (parent.Length > 0) view.MkdirAll(parent).Dispose();
-                    view.CreateFileExclusive(destination, 0x1A4 /* 0644 */).Dispose();
-                }
-            }
-            catch (HullException error) when (error.Errno == Errno.EROFS)
-            {
-                return;
-            }
-        }
-
-        using var target = view.OpenPath(destination);
-        made.AttachTo(target, destination);
     }
 }

@@ -72,6 +72,8 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         _ = ShapeOf(spec);
         if (spec.Network.Host) throw HullException.Unsupported($"network mode host: {Capabilities[InstanceCapability.HostNetwork].Reason}");
         if (spec.Joins.Count > 0) throw HullException.Unsupported($"joining namespaces: {Capabilities[InstanceCapability.SharedNamespaces].Reason}");
+        if (spec.Root.Images is [var image, ..])
+            throw HullException.Unsupported($"an image cannot be mounted at {image.Target} of isolation vm: its disks are those of its own image; use isolation container, or copy the files into a volume");
         if (spec.Root.DiskImage is null && spec.Root.LayerFiles.Count == 0 && spec.Root.Mounts.Count > 0)
             throw HullException.Unsupported("isolation vm needs layers as erofs files, which the image store of this engine does not keep");
         return [];
