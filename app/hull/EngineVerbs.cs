@@ -1,6 +1,7 @@
 using Hull.Cli.Containers;
 using Hull.Cli.Contexts;
 using Hull.Cli.Engine;
+using Hull.Cli.Groups;
 using Hull.Cli.Networks;
 using Hull.Cli.Verbs;
 using Hull.Cli.Volumes;
@@ -20,6 +21,7 @@ internal static class EngineVerbs
         new("fork", "Duplicate a running virtual machine, memory and disk included", () => new ForkVerb()),
         VerbEntry.ForGroup("snapshot", "Keep a running virtual machine as it is, and go back", SavedVerbs.All),
         .. EngineInformationVerbs.Common(),
+        VerbEntry.ForGroup("group", "Manage groups of containers that share resources", GroupVerbs.All),
         VerbEntry.ForGroup("network", "Manage networks", NetworkVerbs.All),
         VerbEntry.ForGroup("volume", "Manage volumes", VolumeVerbs.All),
         VerbEntry.ForGroup("system", "Manage the engine", EngineInformationVerbs.Group),

@@ -6,6 +6,7 @@ using Hull.Engine;
 using Hull.Engine.Drivers;
 using Hull.Engine.Drivers.Container;
 using Hull.Engine.Drivers.Vm;
+using Hull.Engine.Resources;
 using Hull.Engine.Users;
 using Hull.Engine.Volumes;
 using Hull.Engine.Workloads;
@@ -41,6 +42,7 @@ internal static class Composition
         DefaultShmSize = config.DefaultShmSize is { } size ? Size(size) : 64L << 20,
         SeccompProfile = config.SeccompProfile is { Length: > 0 } profile and not ("builtin" or "unconfined") ? ReadProfile(profile)
             : config.SeccompProfile == "unconfined" ? "unconfined" : null,
+        Resources = Resources(config.Resources),
         ShutdownTimeout = config.ShutdownTimeout ?? 15,
         KeepWorkloadsOnShutdown = config.LiveRestore ?? true,
     };
@@ -105,6 +107,26 @@ internal static class Composition
         return registries;
     }
 
+    private static ResourceOptions Resources(ResourcesEntry entry)
+    {
+        if (entry.HostCpus is < 0 or > 65536) throw HullException.Invalid($"resources.host-cpus is {entry.HostCpus}: expected a number of processors");
+        foreach (var (name, factor) in new[] { ("cpu-overcommit", entry.CpuOvercommit), ("memory-overcommit", entry.MemoryOvercommit) })
+        {
+            if (factor is not (> 0 and <= 1000)) throw HullException.Invalid($"resources.{name} is {factor}: expected how many times what there is may be reserved, such as 1.5");
+        }
+
+        if (entry.VmMemoryReserved is < 0 or > 100) throw HullException.Invalid($"resources.vm-memory-reserved is {entry.VmMemoryReserved}: expected a percentage");
+        var defaults = new ResourceOptions();
+        return new ResourceOptions
+        {
+            HostNanoCpus = (long)(entry.HostCpus * 1_000_000_000),
+            HostMemory = entry.HostMemory is { } memory ? Size(memory, "resources.host-memory") : defaults.HostMemory,
+            CpuOvercommit = entry.CpuOvercommit,
+            MemoryOvercommit = entry.MemoryOvercommit,
+            VmMemoryPercent = entry.VmMemoryReserved ?? defaults.VmMemoryPercent,
+        };
+    }
+
     private static NetworkManagerOptions Networks(DaemonConfig config, EngineOptions options, Logger log)
     {
         var network = new NetworkManagerOptions
@@ -152,13 +174,14 @@ internal static class Composition
         throw HullException.Invalid($"invalid value '{text}' for {key}: expected a range such as 10.1.0.0/16");
     }
 
-    private static long Size(string text)
+    private static long Size(string text, string key = "default-shm-size")
     {
+        if (text.Length == 0) throw HullException.Invalid($"no value for {key}: expected a size such as 64m");
         var shift = char.ToLowerInvariant(text[^1]) switch { 'k' => 10, 'm' => 20, 'g' => 30, _ => 0 };
         var digits = shift > 0 ? text[..^1] : text;
         return long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
             ? number << shift
-            : throw HullException.Invalid($"invalid value '{text}' for default-shm-size: expected a size such as 64m");
+            : throw HullException.Invalid($"invalid value '{text}' for {key}: expected a size such as 64m");
     }
 
     private static string ReadProfile(string path) => File.Exists(path)

@@ -158,6 +158,10 @@ public sealed record DaemonConfig
     [JsonPropertyName("audit-log")]
     public string? AuditLog { get; set; }
 
+    /// <summary>Hull's: what may be reserved of the machine.</summary>
+    [JsonPropertyName("resources")]
+    public ResourcesEntry Resources { get; set; } = new();
+
     /// <summary>Hull's: access in scopes, by token or client certificate.</summary>
     [JsonPropertyName("access")]
     public IReadOnlyList<AccessEntry> Access { get; set; } = [];
@@ -210,6 +214,29 @@ public sealed record UlimitEntry
     public long Soft { get; set; }
 
     public long Hard { get; set; }
+}
+
+/// <summary>What may be reserved of the machine; docs/RESOURCES.md.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record ResourcesEntry
+{
+    /// <summary>Processors that are never reserved.</summary>
+    [JsonPropertyName("host-cpus")]
+    public double HostCpus { get; set; }
+
+    /// <summary>Memory that is never reserved.</summary>
+    [JsonPropertyName("host-memory")]
+    public string? HostMemory { get; set; }
+
+    [JsonPropertyName("cpu-overcommit")]
+    public double CpuOvercommit { get; set; } = 1;
+
+    [JsonPropertyName("memory-overcommit")]
+    public double MemoryOvercommit { get; set; } = 1;
+
+    /// <summary>Percent of a virtual machine's memory that counts as reserved unless it says what it reserves.</summary>
+    [JsonPropertyName("vm-memory-reserved")]
+    public int? VmMemoryReserved { get; set; }
 }
 
 public sealed record PoolEntry

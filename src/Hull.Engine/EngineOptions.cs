@@ -61,6 +61,9 @@ public sealed record EngineOptions
     /// <summary>Workloads keep running when the engine stops (they always do when it is killed).</summary>
     public bool KeepWorkloadsOnShutdown { get; init; } = true;
 
+    /// <summary>What may be reserved of the machine.</summary>
+    public Resources.ResourceOptions Resources { get; init; } = new();
+
     /// <summary>Labels of the engine itself.</summary>
     public IReadOnlyList<string> Labels { get; init; } = [];
 }

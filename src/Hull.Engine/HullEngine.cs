@@ -1,6 +1,7 @@
 using Hull.Core;
 using Hull.Engine.Drivers;
 using Hull.Engine.Events;
+using Hull.Engine.Resources;
 using Hull.Engine.Volumes;
 using Hull.Engine.Workloads;
 using Hull.Images;
@@ -38,7 +39,10 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
         (Options, _parts, _lock) = (options, parts, directoryLock);
         Drivers = parts.Drivers.ToDictionary(driver => driver.Isolation);
         _events = new EventBus(parts.Clock);
-        _workloads = new WorkloadService(new EngineServices(options, Drivers, parts.Images, parts.Networks, parts.Volumes, _events, parts.Clock, parts.Log));
+        var admission = new Admission(MachineCapacity.Of(options.Resources, Environment.ProcessorCount, HostUsage.MemoryTotal()));
+        var groups = new ResourceGroups(options, admission, parts.Clock, group => _workloads!.MembersOf(group));
+        Groups = groups;
+        _workloads = new WorkloadService(new EngineServices(options, Drivers, parts.Images, parts.Networks, parts.Volumes, _events, admission, groups, parts.Clock, parts.Log));
         Execs = new ExecService(_workloads, parts.Clock);
     }
 
@@ -49,6 +53,8 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
     public IWorkloads Workloads => _workloads;
 
     public IExecs Execs { get; }
+
+    public IResourceGroups Groups { get; }
 
     public IEvents Events => _events;
 

@@ -1,6 +1,7 @@
 using Hull.Engine.Drivers;
 using Hull.Engine.Events;
 using Hull.Engine.Logs;
+using Hull.Engine.Resources;
 using Hull.Engine.Volumes;
 using Hull.Engine.Workloads;
 using Hull.Network;
@@ -22,6 +23,8 @@ public interface IHullEngine
     NetworkManager Networks { get; }
 
     IVolumeManager Volumes { get; }
+
+    IResourceGroups Groups { get; }
 
     /// <summary>The drivers by isolation name.</summary>
     IReadOnlyDictionary<string, IInstanceDriver> Drivers { get; }

@@ -170,6 +170,7 @@ internal sealed class CreateFlags
     private void Limits(FlagSet flags)
     {
         ResourceFlags.Define(flags, host);
+        flags.Value("group", null, "name", "group whose resources it shares", v => host.Group = v);
         flags.Value("ulimit", null, "name=soft[:hard]", "resource limit", v => (host.Ulimits ??= []).Add(ResourceFlags.Ulimit(v)))
             .Number("oom-score-adj", null, "bias for the kernel's choice under memory pressure", v => host.OomScoreAdj = (int)v)
             .Switch("oom-kill-disable", null, "stall instead of being killed for memory", v => host.OomKillDisable = v);

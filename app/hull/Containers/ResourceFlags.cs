@@ -10,7 +10,7 @@ internal static class ResourceFlags
 {
     public static void Define(FlagSet flags, ResourceSettings limits) => flags
         .Value("memory", 'm', "bytes", "limit of memory", v => limits.Memory = ByteSize.Parse(v))
-        .Value("memory-reservation", null, "bytes", "soft limit of memory", v => limits.MemoryReservation = ByteSize.Parse(v))
+        .Value("memory-reservation", null, "bytes", "memory that is kept for it; a soft limit", v => limits.MemoryReservation = ByteSize.Parse(v))
         .Value("memory-swap", null, "bytes", "limit of memory and swap, -1 for no limit of swap", v => limits.MemorySwap = v == "-1" ? -1 : ByteSize.Parse(v))
         .Number("memory-swappiness", null, "0 to 100", v => limits.MemorySwappiness = v)
         .Value("kernel-memory", null, "bytes", "limit of kernel memory", v => limits.KernelMemory = ByteSize.Parse(v))
@@ -30,7 +30,9 @@ internal static class ResourceFlags
         .Value("device-read-iops", null, "device:rate", "reads per second", v => (limits.BlkioDeviceReadIOps ??= []).Add(Rate(v, Number)))
         .Value("device-write-iops", null, "device:rate", "writes per second", v => (limits.BlkioDeviceWriteIOps ??= []).Add(Rate(v, Number)))
         .Value("network-egress", null, "rate", "bits per second it may send on each network, such as 10mbit; none for no limit", v => limits.NetworkEgress = BitRate.Parse(v))
-        .Value("network-ingress", null, "rate", "bits per second that reach it on each network", v => limits.NetworkIngress = BitRate.Parse(v));
+        .Value("network-ingress", null, "rate", "bits per second that reach it on each network", v => limits.NetworkIngress = BitRate.Parse(v))
+        .Value("cpu-reservation", null, "number", "processors that are kept for it, such as 0.5; none for no reservation", v => limits.CpuReservation = v is "none" or "0" ? -1 : Cpus(v))
+        .Number("priority", null, "0 to 100 (50): memory is taken from the lowest first when it is short", v => limits.Priority = (int)v);
 
     public static Ulimit Ulimit(string text)
     {

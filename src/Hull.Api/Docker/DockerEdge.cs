@@ -36,6 +36,7 @@ public sealed class DockerEdge
         new Native.RunEndpoint(services).Map(router);
         new Native.ExecEndpoint(services).Map(router);
         new Native.SavedEndpoints(services).Map(router);
+        new Native.GroupEndpoints(services).Map(router);
         new Native.DoctorEndpoint(services).Map(router);
         UnsupportedEndpoints.Map(router);
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hull.Api.Docker.Containers;
 using Hull.Core;
 using Hull.Engine;
 using Hull.Protocol;
@@ -15,7 +16,7 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
     private static readonly HashSet<string> s_hostConfig = new(StringComparer.OrdinalIgnoreCase)
     {
         "AutoRemove", "BlkioWeight", "CapDrop", "ConsoleSize", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts",
-        "GroupAdd", "Init", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus", "NetworkEgress", "NetworkIngress", "PidsLimit", "PortBindings", "PublishAllPorts", "ReadonlyRootfs",
+        "GroupAdd", "Init", "Memory", "MemorySwap", "MemorySwappiness", "NanoCpus", "NetworkEgress", "NetworkIngress", "PidsLimit", "PortBindings", "PublishAllPorts", "ReadonlyRootfs",
         "RestartPolicy", "ShmSize", "Tmpfs", "ContainerIDFile", "DependsOn",
         // Judged one by one below.
         "Binds", "Mounts", "NetworkMode", "SecurityOpt", "IpcMode", "CgroupnsMode", "LogConfig", "Isolation",
@@ -23,7 +24,7 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
 
     private static readonly HashSet<string> s_update = new(StringComparer.OrdinalIgnoreCase)
     {
-        "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems", "Memory", "MemoryReservation", "MemorySwap", "MemorySwappiness", "NanoCpus", "NetworkEgress", "NetworkIngress",
+        "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuShares", "CpusetCpus", "CpusetMems", "Memory", "MemorySwap", "MemorySwappiness", "NanoCpus", "NetworkEgress", "NetworkIngress",
         "PidsLimit", "PortBindings", "RestartPolicy", "Healthcheck", "DependsOn",
     };
 
@@ -116,6 +117,8 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
     {
         foreach (var member in root.EnumerateObject().Where(member => member.Name.Equals("HostConfig", StringComparison.OrdinalIgnoreCase) && member.Value.ValueKind == JsonValueKind.Object))
             Only(member.Value, s_hostConfig, "a workload");
+        // A reservation is taken from everybody else.
+        if ((create.Labels ?? []).Keys.FirstOrDefault(ResourceLabels.Asks) is { } label) throw Refused($"label '{label}'");
         var host = create.HostConfig;
         foreach (var bind in host?.Binds ?? []) AdmitSource(bind.Split(':')[0], bind.Contains(':', StringComparison.Ordinal));
         foreach (var mount in host?.Mounts ?? [])

@@ -1,4 +1,5 @@
 using Hull.Engine.Drivers.Shims;
+using Hull.Engine.Resources;
 using Hull.Engine.Workloads;
 using Hull.Images.Snapshots;
 using Hull.Linux.Cgroups;
@@ -24,7 +25,7 @@ public static class LeakAudit
         var known = all.Select(workload => workload.Id).ToHashSet();
         var running = all.Where(workload => workload.State.IsRunning).Select(workload => workload.Id).ToHashSet();
         var leaks = new List<Leak>();
-        leaks.AddRange(Cgroups(engine.Options, running));
+        leaks.AddRange(Cgroups(engine, engine.Options, running));
         leaks.AddRange(Directories("runtime", Path.Combine(engine.Options.ExecRoot, "i"), running.Select(id => id[..32]).ToHashSet()));
         leaks.AddRange(Directories("runtime", Path.Combine(engine.Options.ExecRoot, "runtime"), running));
         leaks.AddRange(Directories("state", Path.Combine(engine.Options.DataRoot, "workloads"), known));
@@ -48,14 +49,18 @@ public static class LeakAudit
         return leaks;
     }
 
-    private static IEnumerable<Leak> Cgroups(EngineOptions options, HashSet<string> running)
+    private static IEnumerable<Leak> Cgroups(IHullEngine engine, EngineOptions options, HashSet<string> running)
     {
-        foreach (var directory in CgroupManager.Name("audit", options.CgroupParent).Paths.Values.Distinct())
+        var directories = CgroupManager.Name("audit", options.CgroupParent).Paths.Values.Distinct().ToList();
+        var groups = InstanceCgroups.Groups(options.CgroupParent);
+        foreach (var directory in directories.Concat(directories.SelectMany(parent => groups.Select(group => Path.Combine(parent, group)))))
         {
             if (!Directory.Exists(directory)) continue;
             foreach (var path in Directory.EnumerateDirectories(directory))
             {
-                if (!running.Contains(Path.GetFileName(path))) yield return new Leak("cgroup", path);
+                var name = Path.GetFileName(path);
+                var isGroup = groups.Contains(name) && engine.Groups.List().Any(status => status.Group.CgroupName == name);
+                if (!running.Contains(name) && !isGroup) yield return new Leak("cgroup", path);
             }
         }
     }

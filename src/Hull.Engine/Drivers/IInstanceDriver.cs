@@ -59,6 +59,12 @@ public interface IInstanceDriver : IAsyncDisposable
     /// </summary>
     IReadOnlyList<string> Validate(InstanceSpec spec);
 
+    /// <summary>
+    /// Bytes of memory that an instance has to itself whether its programs use it or not, as a virtual machine has; 0 where
+    /// memory is what its programs use.
+    /// </summary>
+    long FixedMemoryOf(ResourceLimits resources, IsolationOptions isolation) => 0;
+
     /// <summary>Builds an instance up to the point where user code would run. Leaves nothing behind when it fails.</summary>
     Task<IInstance> CreateAsync(InstanceSpec spec, CancellationToken cancellationToken);
 

@@ -193,6 +193,12 @@ public sealed record ResourceLimits
 
     public long? NetworkEgressBits { get; init; }
 
+    /// <summary>Billionths of processors that are kept for it; 0 or null for none. Bytes kept are <see cref="MemoryReservation"/>.</summary>
+    public long? CpuReservation { get; init; }
+
+    /// <summary>From whom memory is taken when it is short: 0 first, 100 last; null for 50.</summary>
+    public int? Priority { get; init; }
+
     /// <summary>Cgroup v2 keys written as they are, such as <c>memory.high</c>.</summary>
     public IReadOnlyDictionary<string, string> Unified { get; init; } = new Dictionary<string, string>();
 }

@@ -47,6 +47,8 @@ public static class LimitTranslation
         WriteOperationsPerSecond = update.WriteOperationsPerSecond.Count > 0 ? update.WriteOperationsPerSecond : old.WriteOperationsPerSecond,
         NetworkIngressBits = update.NetworkIngressBits ?? old.NetworkIngressBits,
         NetworkEgressBits = update.NetworkEgressBits ?? old.NetworkEgressBits,
+        CpuReservation = update.CpuReservation ?? old.CpuReservation,
+        Priority = update.Priority ?? old.Priority,
         Unified = update.Unified.Count > 0 ? update.Unified : old.Unified,
     };
 
@@ -56,7 +58,7 @@ public static class LimitTranslation
         var period = limits.NanoCpus is > 0 ? Period : limits.CpuPeriod;
         var cpu = new CpuSpec
         {
-            Shares = limits.CpuShares is > 0 and var shares ? (ulong)shares : null,
+            Shares = limits.CpuShares is > 0 and var shares ? (ulong)shares : SharesFor(limits.CpuReservation),
             Quota = quota is null or 0 ? null : quota,
             Period = period is > 0 and var microseconds ? (ulong)microseconds : null,
             RealtimePeriod = limits.CpuRealtimePeriod is > 0 and var realtime ? (ulong)realtime : null,
@@ -66,6 +68,13 @@ public static class LimitTranslation
         };
         return cpu == new CpuSpec() ? null : cpu;
     }
+
+    /// <summary>
+    /// The weight that makes a reservation good where no other was asked for: each processor of it weighs as much as ten busy
+    /// instances that reserve nothing. What is reserved altogether is never more than there is, so that nobody who reserves gets less.
+    /// </summary>
+    private static ulong? SharesFor(long? nanoCpus) =>
+        nanoCpus is > 0 and var reserved ? (ulong)Math.Clamp(reserved * 10 * 1024 / 1_000_000_000, 1024, 262144) : null;
 
     private static MemorySpec? ToMemory(ResourceLimits limits)
     {

@@ -72,6 +72,9 @@ internal static class ConfigValidation
     private static void CheckResources(WorkloadConfig config)
     {
         var limits = config.Resources;
+        Resources.LimitChecks.Check(limits);
+        if (config.Group is not null && config.CgroupParent is { Length: > 0 })
+            throw HullException.Invalid($"conflicting options: group '{config.Group}' has a cgroup of its own, so no cgroup parent can be given");
         if (limits.Memory is > 0 and < LeastMemory) throw HullException.Invalid("minimum memory limit allowed is 6MB");
         if (limits.Memory is > 0 && limits.MemorySwap is > 0 && limits.MemorySwap < limits.Memory)
             throw HullException.Invalid("minimum memoryswap limit should be larger than memory limit, see usage");

@@ -67,7 +67,7 @@ internal static partial class SpecBuilder
             Annotations = config.Annotations.Count == 0 ? null : config.Annotations,
             Linux = new LinuxSpec
             {
-                CgroupsPath = $"{(config.CgroupParent is { Length: > 0 } parent ? "/" + parent.Trim('/') : context.Options.CgroupParent)}/{context.Record.Id}",
+                CgroupsPath = $"{CgroupParentOf(config, context.Options)}/{context.Record.Id}",
                 Resources = BuildResources(config),
                 Namespaces = BuildNamespaces(context),
                 UidMappings = context.Record.UserMap?.Users,
@@ -81,6 +81,11 @@ internal static partial class SpecBuilder
             },
         };
     }
+
+    private static string CgroupParentOf(WorkloadConfig config, EngineOptions options) =>
+        config.CgroupParent is { Length: > 0 } parent ? "/" + parent.Trim('/')
+        : config.Group is { } group ? $"{options.CgroupParent}/{Resources.ResourceGroup.CgroupPrefix}{group}"
+        : options.CgroupParent;
 
     private static ProcessSpec BuildProcess(StartContext context, IReadOnlyList<string> capabilities)
     {

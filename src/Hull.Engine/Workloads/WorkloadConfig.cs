@@ -55,6 +55,9 @@ public sealed record WorkloadConfig
     public bool OomKillDisable { get; init; }
     public string? CgroupParent { get; init; }
 
+    /// <summary>The group whose resources it shares; null for none. An image never sets it.</summary>
+    public string? Group { get; init; }
+
     /// <summary>Run a tiny init that reaps orphans and forwards signals; null for the engine's default.</summary>
     public bool? Init { get; init; }
 

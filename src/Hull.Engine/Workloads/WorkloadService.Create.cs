@@ -40,6 +40,7 @@ internal sealed partial class WorkloadService
             };
             record = WithUserNamespace(record);
             _ = LogSettings.ToSpec(record, "");
+            CheckReservation(record);
             var warnings = ConfigValidation.Warnings(config).ToList();
             _store.CreateDirectory(id);
             if (image is not null) await PrepareRootAsync(id, image, cancellationToken).ConfigureAwait(false);

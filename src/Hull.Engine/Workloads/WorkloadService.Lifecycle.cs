@@ -33,6 +33,7 @@ internal sealed partial class WorkloadService
         IInstance? instance = null;
         try
         {
+            Reserve(record);
             var mounts = record.Mounts.Count == 0 ? [] : await MountVolumesAsync(record, cancellationToken).ConfigureAwait(false);
             // Held until the instance is in it.
             using var users = OpenUserNamespace(record);
@@ -72,6 +73,7 @@ internal sealed partial class WorkloadService
         foreach (var attachment in TakeAttachments(workload)) attachment.Fail(error);
         if (instance is not null) await TakeBackAsync(workload, instance).ConfigureAwait(false);
         workload.Instance = null;
+        _services.Admission.Release(workload.Id);
         await TearDownNetworkAsync(workload).ConfigureAwait(false);
         await UnmountVolumesAsync(workload.Record).ConfigureAwait(false);
         _store.DeleteInstance(workload.Id);
@@ -117,6 +119,7 @@ internal sealed partial class WorkloadService
         if (exit.OutOfMemory) Publish(workload, "oom");
         Publish(workload, "die", ("exitCode", exit.Code.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ("execDuration", ((long)ran.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        _services.Admission.Release(workload.Id);
         workload.TellExited(restart);
         var takenBack = TakeBackAsync(workload, instance);
         await TearDownNetworkAsync(workload).ConfigureAwait(false);

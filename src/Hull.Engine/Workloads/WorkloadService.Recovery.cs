@@ -115,6 +115,7 @@ internal sealed partial class WorkloadService
     private void Resume(Workload workload, IInstance instance)
     {
         workload.Instance = instance;
+        _services.Admission.Take(ClaimOf(workload.Record));
         SetState(workload, state => state with
         {
             Status = instance.Status == InstanceStatus.Paused ? WorkloadStatus.Paused : WorkloadStatus.Running,

@@ -32,7 +32,7 @@ internal sealed partial class WorkloadService
             }
 
             if (target.State.IsRunning && target.Instance is { } instance)
-                await ApplyLiveAsync(record, request, instance, warnings, cancellationToken).ConfigureAwait(false);
+                await ApplyReservedAsync(target.Record, record, () => ApplyLiveAsync(record, request, instance, warnings, cancellationToken)).ConfigureAwait(false);
             _store.Write(record);
             if (request.Mounts is not null) DropImages(target.Record.Mounts);
             target.Record = record;
@@ -54,13 +54,27 @@ internal sealed partial class WorkloadService
         return request.EdgeData is { } edge ? config with { EdgeData = Merge(config.EdgeData, edge) } : config;
     }
 
+    private async Task ApplyReservedAsync(WorkloadRecord before, WorkloadRecord record, Func<Task> apply)
+    {
+        _services.Admission.Admit(ClaimOf(record));
+        try
+        {
+            await apply().ConfigureAwait(false);
+        }
+        catch
+        {
+            _services.Admission.Take(ClaimOf(before));
+            throw;
+        }
+    }
+
     /// <summary>What a running instance can take on takes effect now; for the rest the user is told.</summary>
     private async Task ApplyLiveAsync(WorkloadRecord record, UpdateRequest request, IInstance instance, List<string> warnings, CancellationToken cancellationToken)
     {
         if (request.Resources is { } limits)
         {
             DriverOf(record.Isolation).Capabilities.Demand(InstanceCapability.UpdateResources, "update of limits");
-            await instance.UpdateAsync(limits, cancellationToken).ConfigureAwait(false);
+            await instance.UpdateAsync(WithShares(limits, record.Config.Resources), cancellationToken).ConfigureAwait(false);
             if ((limits.NetworkEgressBits ?? limits.NetworkIngressBits) is not null && _services.Networks is { } shaped)
             {
                 await shaped.SetLimitsAsync(record.Id, null,

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Hull.Core;
 using Hull.Engine.Drivers;
 using Hull.Engine.Events;
+using Hull.Engine.Resources;
 using Hull.Engine.Volumes;
 using Hull.Images;
 using Hull.Network;
@@ -16,6 +17,8 @@ internal sealed record EngineServices(
     NetworkManager? Networks,
     IVolumeManager? Volumes,
     EventBus Events,
+    Admission Admission,
+    ResourceGroups Groups,
     TimeProvider Clock,
     Action<string> Log);
 

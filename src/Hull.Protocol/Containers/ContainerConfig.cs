@@ -151,6 +151,10 @@ public sealed class HostConfig : ResourceSettings
     public string? Runtime { get; set; }
     public string? Isolation { get; set; }
 
+    /// <summary>Hull's: the group whose resources it shares.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Group { get; set; }
+
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public List<MountRequest>? Mounts { get; set; }
 
@@ -212,6 +216,14 @@ public class ResourceSettings
     /// <summary>Hull's: bits per second that reach it on each of its networks; 0 for what it was, -1 for no limit.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public long NetworkIngress { get; set; }
+
+    /// <summary>Hull's: billionths of processors that are kept for it; 0 for what it was, -1 for none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public long CpuReservation { get; set; }
+
+    /// <summary>Hull's: from whom memory is taken when it is short, 0 first and 100 last; null for what it was.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Priority { get; set; }
 }
 
 /// <summary>Body of <c>POST /containers/{id}/update</c>; the members after the limits are Hull's, but for the policy.</summary>

@@ -148,6 +148,34 @@ public sealed class OwnFeatureTests(Engine engine)
         }
     }
 
+    [Fact]
+    public void GroupsShareAndKeepWhatIsReserved()
+    {
+        Hull("group", "create", "--cpus", "1", "--cpu-reservation", "0.5", "--priority", "20", "shop").Ok();
+        try
+        {
+            Hull("run", "-d", "--group", "shop", "--cpu-reservation", "0.3", "--name", "first", "busybox", "sleep", "1000").Ok();
+            // A client that has no such options says it with labels; nobody is refused who reserves nothing.
+            engine.Docker(Engine.Client, "run", "-d", "--label", "hull.group=shop", "--label", "hull.priority=10", "--name", "second", "busybox", "sleep", "1000").Ok();
+            Assert.Equal("shop 10", Hull("inspect", "-f", "{{.HostConfig.Group}} {{.HostConfig.Priority}}", "second").Ok().Trimmed);
+            var refused = engine.Docker(Engine.Client, "run", "-d", "--label", "hull.group=shop", "--label", "hull.cpu-reservation=0.3", "--name", "third", "busybox", "sleep", "1000");
+            Assert.Contains("cannot reserve 0.3 processors for third: group shop has a reservation of 0.5, of which 0.2 is free (first has 0.3)", refused.Error, StringComparison.Ordinal);
+            Assert.NotEqual(0, engine.Docker(Engine.Client, "run", "--rm", "--label", "hull.cpu-reservation=much", "busybox", "true").ExitCode);
+            Assert.Contains("first,second,third", Hull("group", "ls").Ok().Output, StringComparison.Ordinal);
+            Hull("group", "update", "--cpu-reservation", "0.7", "shop").Ok();
+            Hull("start", "third").Ok();
+            Assert.Equal("600000000", Hull("group", "inspect", "-f", "{{.reservedCpus}}", "shop").Ok().Trimmed);
+            Assert.NotEqual(0, Hull("group", "rm", "shop").ExitCode);
+        }
+        finally
+        {
+            Hull("rm", "-f", "first", "second", "third");
+            Hull("group", "rm", "shop").Ok();
+        }
+
+        Assert.DoesNotContain("shop", Hull("group", "ls").Ok().Output, StringComparison.Ordinal);
+    }
+
     private JsonNode State(string name) => JsonNode.Parse(Hull("inspect", name).Ok().Output)!.AsArray()[0]!;
 
     private double Seconds(string address) => double.Parse(

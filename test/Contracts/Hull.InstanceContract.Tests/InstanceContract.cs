@@ -11,7 +11,7 @@ namespace Hull.InstanceContract.Tests;
 /// What every isolation must do, said in the engine's words. A driver's own class derives from this one and says how an
 /// engine with that driver is composed; the cases are the same.
 /// </summary>
-public abstract class InstanceContract : IAsyncLifetime
+public abstract partial class InstanceContract : IAsyncLifetime
 {
     protected EngineHost Host { get; private set; } = null!;
 

@@ -203,6 +203,7 @@ internal static class InspectMapping
         host.PublishAllPorts = config.Networking.PublishAll;
         host.Runtime = config.Runtime ?? options.DefaultRuntime;
         host.Isolation = config.Isolation ?? host.Isolation ?? "";
+        host.Group = config.Group;
         host.IpcMode = config.Namespaces.Ipc ?? options.DefaultIpc;
         host.CgroupnsMode = config.Namespaces.Cgroup ?? (config.Security.Privileged ? "host" : options.DefaultCgroupNamespace);
         host.PidMode ??= "";

@@ -39,6 +39,8 @@ internal static class ResourceMapping
             WriteOperationsPerSecond = Rates(settings.BlkioDeviceWriteIOps),
             NetworkEgressBits = Rate(settings.NetworkEgress),
             NetworkIngressBits = Rate(settings.NetworkIngress),
+            CpuReservation = Rate(settings.CpuReservation),
+            Priority = settings.Priority,
         };
     }
 
@@ -66,6 +68,8 @@ internal static class ResourceMapping
         settings.BlkioDeviceWriteIOps = Rates(limits.WriteOperationsPerSecond);
         settings.NetworkEgress = limits.NetworkEgressBits ?? 0;
         settings.NetworkIngress = limits.NetworkIngressBits ?? 0;
+        settings.CpuReservation = limits.CpuReservation ?? 0;
+        settings.Priority = limits.Priority;
     }
 
     private static void Check(ResourceSettings settings)

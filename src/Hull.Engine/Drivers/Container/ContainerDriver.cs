@@ -107,7 +107,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
     {
         await Task.Run(() =>
         {
-            foreach (var cgroup in (ICgroup[])[CgroupManager.Name(id, $"{_options.CgroupParent}/{id}")])
+            foreach (var cgroup in Resources.InstanceCgroups.Find(_options.CgroupParent, id))
             {
                 cgroup.Kill(9);
                 cgroup.Remove();

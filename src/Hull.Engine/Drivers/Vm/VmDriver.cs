@@ -5,6 +5,7 @@ using System.Text.Json;
 using Hull.Core;
 using Hull.Engine.Drivers.Container;
 using Hull.Engine.Drivers.Shims;
+using Hull.Engine.Resources;
 using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Monitor;
 using Hull.Hypervisor.Sandboxes;
@@ -120,9 +121,12 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
 
     public Task ReclaimAsync(string id, CancellationToken cancellationToken) => Task.Run(() =>
     {
-        var cgroup = CgroupManager.Name(id, $"{_options.CgroupParent}/{id}");
-        cgroup.Kill(9);
-        cgroup.Remove();
+        foreach (var cgroup in InstanceCgroups.Find(_options.CgroupParent, id))
+        {
+            cgroup.Kill(9);
+            cgroup.Remove();
+        }
+
         InstanceFiles.RemoveTree(Path.Combine(RuntimeRoot, id));
     }, cancellationToken);
 
@@ -265,23 +269,27 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         if (endpoint.IPv6Gateway is { } six) yield return new VmRoute(endpoint.InterfaceName, "::/0", six.ToString());
     }
 
-    internal static SandboxShape ShapeOf(InstanceSpec spec)
+    public long FixedMemoryOf(ResourceLimits resources, IsolationOptions isolation) => ShapeOf(resources, isolation).MemoryBytes;
+
+    internal static SandboxShape ShapeOf(InstanceSpec spec) => ShapeOf(spec.Resources, spec.Isolation);
+
+    private static SandboxShape ShapeOf(ResourceLimits resources, IsolationOptions isolation)
     {
-        var memory = NumberOption(spec, "vm.memory") is { } mebibytes ? mebibytes << 20
-            : spec.Resources.Memory is > 0 and var limit ? limit : (long?)null;
-        var processors = NumberOption(spec, "vm.cpus")
-            ?? (spec.Resources.NanoCpus is > 0 and var nano ? (nano + 999_999_999) / 1_000_000_000 : null);
+        var memory = NumberOption(isolation, "vm.memory") is { } mebibytes ? mebibytes << 20
+            : resources.Memory is > 0 and var limit ? limit : (long?)null;
+        var processors = NumberOption(isolation, "vm.cpus")
+            ?? (resources.NanoCpus is > 0 and var nano ? (nano + 999_999_999) / 1_000_000_000 : null);
         if (memory is > 1L << 42) throw HullException.Invalid($"a virtual machine cannot have {memory} bytes of memory");
         if (processors is < 1 or > 255) throw HullException.Invalid($"a virtual machine cannot have {processors} processors");
         return SandboxShape.For(memory, (int?)processors);
     }
 
     private static long DiskBytesOf(InstanceSpec spec) =>
-        NumberOption(spec, "vm.disk") is { } gibibytes ? gibibytes << 30 : WritableDisk.DefaultBytes;
+        NumberOption(spec.Isolation, "vm.disk") is { } gibibytes ? gibibytes << 30 : WritableDisk.DefaultBytes;
 
-    private static long? NumberOption(InstanceSpec spec, string name)
+    private static long? NumberOption(IsolationOptions isolation, string name)
     {
-        if (!spec.Isolation.Options.TryGetValue(name, out var text) || text.Length == 0) return null;
+        if (!isolation.Options.TryGetValue(name, out var text) || text.Length == 0) return null;
         return long.TryParse(text, CultureInfo.InvariantCulture, out var number) && number is > 0 and < 1 << 24
             ? number
             : throw HullException.Invalid($"option {name} is '{text}': expected a positive number");

@@ -43,6 +43,8 @@ internal sealed class FakeEngine : IHullEngine, IWorkloads, IExecs, IEvents
 
     public IVolumeManager Volumes => throw HullException.Unsupported("the fake has no volumes");
 
+    public Hull.Engine.Resources.IResourceGroups Groups => throw HullException.Unsupported("the fake has no groups");
+
     public IReadOnlyDictionary<string, IInstanceDriver> Drivers { get; } = new Dictionary<string, IInstanceDriver>();
 
     public EngineOptions Options { get; } = new();

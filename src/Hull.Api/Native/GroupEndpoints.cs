@@ -1,0 +1,48 @@
+using Hull.Api.Docker.Containers;
+using Hull.Api.Http;
+using Hull.Core;
+using Hull.Engine.Resources;
+using Hull.Protocol;
+using Hull.Protocol.Containers;
+
+namespace Hull.Api.Native;
+
+/// <summary>Groups of workloads, in the engine's own API below <c>/hull/v1/groups</c>.</summary>
+internal sealed class GroupEndpoints(ApiServices services)
+{
+    private const string All = "hull/v1/groups";
+    private const string One = All + "/{name}";
+
+    private IResourceGroups Groups => services.Engine.Groups;
+
+    public void Map(Router router) => router
+        .Get(All, request => request.WriteJsonAsync(Groups.List().Select(ToResource).ToList(), GroupProtocolJson.Default.ListGroupResource))
+        .Post(All, async request =>
+        {
+            var body = await request.ReadJsonAsync(GroupProtocolJson.Default.GroupRequest).ConfigureAwait(false);
+            var group = Groups.Create(body.Name ?? throw HullException.Invalid("the request names no group"), ResourceMapping.ToLimits(body.Resources ?? new ResourceSettings()));
+            await AnswerAsync(request, group.Name, 201).ConfigureAwait(false);
+        })
+        .Get(One, request => AnswerAsync(request, request["name"]))
+        .Put(One, async request =>
+        {
+            var body = await request.ReadJsonAsync(GroupProtocolJson.Default.GroupRequest).ConfigureAwait(false);
+            await AnswerAsync(request, Groups.Update(request["name"], ResourceMapping.ToLimits(body.Resources ?? new ResourceSettings())).Name).ConfigureAwait(false);
+        })
+        .Delete(One, request =>
+        {
+            Groups.Remove(request["name"]);
+            request.Status(204);
+            return Task.CompletedTask;
+        });
+
+    private Task AnswerAsync(ApiRequest request, string name, int status = 200) =>
+        request.WriteJsonAsync(ToResource(Groups.Get(name)), GroupProtocolJson.Default.GroupResource, status);
+
+    private static GroupResource ToResource(GroupStatus status)
+    {
+        var settings = new ResourceSettings();
+        ResourceMapping.Show(status.Group.Resources, settings);
+        return new GroupResource(status.Group.Name, status.Group.CreatedAt, settings, [.. status.Members], status.ReservedByMembers.NanoCpus, status.ReservedByMembers.MemoryBytes);
+    }
+}

@@ -1,0 +1,57 @@
+using System.Text.Json.Serialization;
+using Hull.Core;
+using Hull.Engine.Drivers;
+
+namespace Hull.Engine.Resources;
+
+/// <summary>
+/// Workloads that share one allowance: a cgroup above theirs has the group's weights and limits, and its reservation is kept
+/// for its members whether they run or not.
+/// </summary>
+public sealed record ResourceGroup
+{
+    public required string Name { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Of all members together.</summary>
+    public ResourceLimits Resources { get; init; } = new();
+
+    /// <summary>Name of the group's cgroup below the engine's.</summary>
+    internal string CgroupName => CgroupPrefix + Name;
+
+    /// <summary>Tells groups from instances, whose names are ids.</summary>
+    internal const string CgroupPrefix = "group-";
+
+    internal static void CheckName(string name)
+    {
+        if (name.Length is 0 or > 64 || !char.IsAsciiLetterOrDigit(name[0]) || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '.' or '-'))
+            throw HullException.Invalid($"invalid group name '{name}': use 1 to 64 of [a-zA-Z0-9_.-], beginning with a letter or digit");
+    }
+}
+
+/// <param name="Members">Names of the workloads in it, whether they run or not.</param>
+/// <param name="ReservedByMembers">What the running ones reserve of it.</param>
+public sealed record GroupStatus(ResourceGroup Group, IReadOnlyList<string> Members, Reservation ReservedByMembers);
+
+/// <summary>The engine's groups.</summary>
+public interface IResourceGroups
+{
+    /// <summary><see cref="ErrorKind.Conflict"/> for a name in use, <see cref="ErrorKind.ResourceExhausted"/> for a reservation that is not to be had.</summary>
+    ResourceGroup Create(string name, ResourceLimits limits);
+
+    /// <summary>By name.</summary>
+    IReadOnlyList<GroupStatus> List();
+
+    GroupStatus Get(string name);
+
+    /// <summary>Changes what is not null, at once for all members that run.</summary>
+    ResourceGroup Update(string name, ResourceLimits limits);
+
+    /// <summary><see cref="ErrorKind.Conflict"/> while it has members.</summary>
+    void Remove(string name);
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ResourceGroup))]
+internal sealed partial class ResourceJson : JsonSerializerContext;
