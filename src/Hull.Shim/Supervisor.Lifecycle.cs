@@ -39,6 +39,7 @@ internal sealed partial class Supervisor
             _state = ShimState.Created;
             Connect(streams, pipes, started, create.Columns, create.Rows);
             _reaper.Watch(started.Pid, status => OnExit(_init, status));
+            _oom = OomNotice.Start(_loop, create.OomFile, TellOutOfMemory);
             connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(started.Pid));
         });
     }
@@ -121,6 +122,7 @@ internal sealed partial class Supervisor
 
     private void FinishInit(ShimProcess init)
     {
+        _oom?.Dispose();
         // Any process of the instance may have been the victim, as with Docker.
         var outOfMemory = KilledForMemory();
         _init!.Streams.FlushLog();
@@ -130,6 +132,14 @@ internal sealed partial class Supervisor
         WriteExitRecord(init, outOfMemory);
         _state = ShimState.Exited;
         Announce(init, outOfMemory);
+    }
+
+    private void TellOutOfMemory()
+    {
+        foreach (var connection in _connections.ToArray())
+        {
+            if (connection.WantsEvents) connection.Send(new FrameWriter(FrameKind.OutOfMemory, 0));
+        }
     }
 
     private void Announce(ShimProcess process, bool outOfMemory)

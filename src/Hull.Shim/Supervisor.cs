@@ -33,6 +33,7 @@ internal sealed partial class Supervisor : IReady
     private LogSink? _log;
     private ShimState _state = ShimState.Empty;
     private long _startedAt;
+    private OomNotice? _oom;
     private bool _cleaned;
     private bool _starting;
     private bool _trimming;

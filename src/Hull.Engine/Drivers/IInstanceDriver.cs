@@ -119,6 +119,12 @@ public interface IInstance : IAsyncDisposable
     /// <summary>Completes when the instance has ended, is recorded on disk, and its output has been logged.</summary>
     Task<ExitStatus> Exited { get; }
 
+    /// <summary>
+    /// The kernel killed a process of the instance for memory, maybe not its init. Where the driver cannot tell when it
+    /// happens, <see cref="ExitStatus.OutOfMemory"/> tells in the end.
+    /// </summary>
+    event Action? OutOfMemory;
+
     /// <summary>Lets user code run. Once per instance.</summary>
     Task StartAsync(CancellationToken cancellationToken);
 

@@ -100,6 +100,12 @@ internal sealed partial class WorkloadService
 
     private async Task FollowAsync(Workload workload, IInstance instance, Age age)
     {
+        var outOfMemoryTold = false;
+        instance.OutOfMemory += () =>
+        {
+            outOfMemoryTold = true;
+            Publish(workload, "oom");
+        };
         var exit = await instance.Exited.ConfigureAwait(false);
         if (_stopping.IsCancellationRequested) return;
         workload.Health?.Dispose();
@@ -116,7 +122,7 @@ internal sealed partial class WorkloadService
             OutOfMemory = exit.OutOfMemory,
             Error = exit.Reason ?? "",
         }, store: !remove);
-        if (exit.OutOfMemory) Publish(workload, "oom");
+        if (exit.OutOfMemory && !outOfMemoryTold) Publish(workload, "oom");
         Publish(workload, "die", ("exitCode", exit.Code.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ("execDuration", ((long)ran.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture)));
         _services.Admission.Release(workload.Id);

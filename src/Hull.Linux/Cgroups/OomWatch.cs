@@ -1,3 +1,4 @@
+using Hull.Core;
 using Hull.Linux.Abi;
 using Hull.Linux.Syscalls;
 using static Hull.Linux.Abi.SyscallNumber;
@@ -41,6 +42,25 @@ public sealed class OomWatch : IDisposable
         var happened = kills > _known;
         _known = kills;
         return happened;
+    }
+
+    /// <summary>Watches the file of a memory cgroup that counts kills; null for a file of another kind and for a cgroup that is gone.</summary>
+    public static OomWatch? TryOpen(string file)
+    {
+        var directory = Path.GetDirectoryName(file) ?? "";
+        try
+        {
+            return Path.GetFileName(file) switch
+            {
+                "memory.oom_control" => OpenV1(directory),
+                "memory.events" => OpenV2(directory),
+                _ => null,
+            };
+        }
+        catch (HullException)
+        {
+            return null;
+        }
     }
 
     /// <summary>v1: an eventfd named to cgroup.event_control together with the open memory.oom_control.</summary>

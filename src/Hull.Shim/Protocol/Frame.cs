@@ -46,6 +46,9 @@ public enum FrameKind : byte
 
     /// <summary>Shim, tag 0: exec id (empty for init), exit code, time, out of memory, reason.</summary>
     Exited = 66,
+
+    /// <summary>Shim, tag 0: the kernel killed a process of the instance for memory, which runs on.</summary>
+    OutOfMemory = 67,
 }
 
 /// <summary>Limits and versions of the protocol.</summary>

@@ -18,6 +18,8 @@ internal partial class ContainerInstance : IInstance
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<string, ContainerExec> _execs = [];
     private readonly List<ProcessExit> _earlyExits = [];
+    private Action? _outOfMemory;
+    private int _missedOutOfMemory;
     private ShimConnection? _connection;
     private volatile InstanceStatus _status = InstanceStatus.Created;
     private bool _paused;
@@ -41,12 +43,26 @@ internal partial class ContainerInstance : IInstance
 
     public Task<ExitStatus> Exited => _exited.Task;
 
+    public event Action? OutOfMemory
+    {
+        add
+        {
+            int missed;
+            lock (_earlyExits) (_outOfMemory, missed, _missedOutOfMemory) = (_outOfMemory + value, _missedOutOfMemory, 0);
+            for (; missed > 0; missed--) value?.Invoke();
+        }
+        remove
+        {
+            lock (_earlyExits) _outOfMemory -= value;
+        }
+    }
+
     private ShimConnection Connection => _connection ?? throw HullException.Conflict($"{Id} does not run");
 
     /// <summary>Takes the engine's end of the shim's socket.</summary>
     public void Connect(SafeFd socket)
     {
-        _connection = new ShimConnection(socket, OnExit);
+        _connection = new ShimConnection(socket, OnExit, OnOutOfMemory);
         _ = WatchShimAsync(_connection);
     }
 
@@ -184,6 +200,19 @@ internal partial class ContainerInstance : IInstance
         {
             // It ended meanwhile.
         }
+    }
+
+    /// <summary>It may come before anybody listens: a program can be killed in its first millisecond.</summary>
+    private void OnOutOfMemory()
+    {
+        Action? told;
+        lock (_earlyExits)
+        {
+            told = _outOfMemory;
+            if (told is null) _missedOutOfMemory++;
+        }
+
+        told?.Invoke();
     }
 
     private void OnExit(ProcessExit exit)

@@ -22,13 +22,14 @@ public sealed class ShimConnection : IAsyncDisposable
     private readonly Dictionary<uint, TaskCompletionSource<byte[]>> _pending = [];
     private readonly SemaphoreSlim _sending = new(1, 1);
     private readonly Action<ProcessExit> _onExit;
+    private readonly Action _onOutOfMemory;
     private uint _tag;
     private bool _closed;
 
-    public ShimConnection(SafeFd socket, Action<ProcessExit> onExit)
+    public ShimConnection(SafeFd socket, Action<ProcessExit> onExit, Action onOutOfMemory)
     {
         _socket = Adopt(socket);
-        _onExit = onExit;
+        (_onExit, _onOutOfMemory) = (onExit, onOutOfMemory);
         Closed = ReadLoopAsync();
     }
 
@@ -187,6 +188,12 @@ public sealed class ShimConnection : IAsyncDisposable
             var code = reader.ReadInt32();
             var at = UnixTime.ToTime(reader.ReadInt64());
             _onExit(new ProcessExit(execId, new ExitStatus(code, at, reader.ReadBool())));
+            return;
+        }
+
+        if (reader.Kind == FrameKind.OutOfMemory)
+        {
+            _onOutOfMemory();
             return;
         }
 
