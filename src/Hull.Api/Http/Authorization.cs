@@ -50,6 +50,11 @@ internal sealed class Authorization(AccessPolicy policy, IHullEngine engine)
             ["exec", "{id}", ..] => ("id", await guard.ExecAsync(request["id"]).ConfigureAwait(false)),
             ["networks", "{id}", ..] => ("id", guard.Network(request["id"])),
             ["volumes", "{name}"] => ("name", guard.Volume(request["name"])),
+            ["hull", "v1", "workloads", "{name}", ..] => ("name", await guard.WorkloadAsync(request["name"]).ConfigureAwait(false)),
+            ["hull", "v1", "exec"] => ("container", await guard.WorkloadAsync(request.Query("container") ?? "").ConfigureAwait(false)),
+            // A backup is restored to a volume that is new.
+            ["hull", "v1", "volumes", "{name}", "backup"] when request.Method == "PUT" => ("name", guard.NewVolume(request["name"])),
+            ["hull", "v1", "volumes", "{name}", ..] => ("name", guard.Volume(request["name"])),
             _ => ("", ""),
         };
         if (key.Length == 0) return false;

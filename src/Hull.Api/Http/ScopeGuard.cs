@@ -3,6 +3,7 @@ using Hull.Api.Docker.Containers;
 using Hull.Core;
 using Hull.Engine;
 using Hull.Protocol;
+using Hull.Protocol.Containers;
 
 namespace Hull.Api.Http;
 
@@ -34,6 +35,9 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
     };
 
     private static readonly HashSet<string> s_volume = new(StringComparer.OrdinalIgnoreCase) { "Name", "Driver", "Labels" };
+    private static readonly HashSet<string> s_clone = new(StringComparer.OrdinalIgnoreCase) { "Name", "Snapshot", "Labels" };
+    private static readonly HashSet<string> s_snapshot = new(StringComparer.OrdinalIgnoreCase) { "Name" };
+    private static readonly HashSet<string> s_fork = new(StringComparer.OrdinalIgnoreCase) { "Count", "Names" };
     private static readonly HashSet<string> s_exec = new(StringComparer.OrdinalIgnoreCase)
     {
         "AttachStdin", "AttachStdout", "AttachStderr", "Cmd", "ConsoleSize", "DetachKeys", "Env", "Tty", "User", "WorkingDir", "Detach",
@@ -65,6 +69,13 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
     public string Volume(string name) =>
         Covers(engine.Volumes.Get(name).Labels) ? name : throw HullException.NotFound($"no such volume: {name}");
 
+    /// <summary>A name that is free, or taken by a volume in the scope.</summary>
+    public string NewVolume(string name) => engine.Volumes.List().Any(one => one.Name == name) ? Volume(name) : name;
+
+    /// <summary>Judges a volume that is described in the query; answers the labels it is to have.</summary>
+    public Dictionary<string, string> AdmitVolume(Dictionary<string, string> options, Dictionary<string, string> labels) =>
+        options.Count == 0 ? Labelled(labels) : throw Refused("'opt' of a volume");
+
     /// <summary>Judges a body, and labels what it makes. A kind of body that is not known here is refused.</summary>
     public async Task AdmitAsync(ReadOnlyMemory<byte> content, object body)
     {
@@ -88,8 +99,20 @@ internal sealed class ScopeGuard(IHullEngine engine, AccessScope access)
                 break;
             case VolumeCreateRequest volume:
                 if (document is not null) Only(document.RootElement, s_volume, "a volume");
-                if (volume.Name is { Length: > 0 } name && engine.Volumes.List().Any(one => one.Name == name)) Volume(name);
+                NewVolume(volume.Name ?? "");
                 volume.Labels = Labelled(volume.Labels);
+                break;
+            case VolumeCloneRequest clone:
+                Only(document!.RootElement, s_clone, "a volume");
+                NewVolume(clone.Name ?? "");
+                clone.Labels = Labelled(clone.Labels);
+                break;
+            case VolumeSnapshotRequest or WorkloadSnapshotRequest:
+                Only(document!.RootElement, s_snapshot, "a snapshot");
+                break;
+            case ForkWorkloadRequest:
+                // A fork has the labels of its source, which is in the scope.
+                Only(document!.RootElement, s_fork, "a fork");
                 break;
             case NetworkConnectRequest connect:
                 connect.Container = await WorkloadAsync(connect.Container ?? "").ConfigureAwait(false);

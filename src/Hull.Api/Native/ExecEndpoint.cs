@@ -21,7 +21,7 @@ internal sealed class ExecEndpoint(ApiServices services)
     private async Task ExecAsync(ApiRequest request)
     {
         var body = await request.ReadJsonAsync(DockerJson.Wire.ExecCreateRequest).ConfigureAwait(false);
-        var container = request.Query("container") is { Length: > 0 } name ? name : throw HullException.Invalid("no container given: name one in the query");
+        var container = (request.Values.GetValueOrDefault("container") ?? request.Query("container")) is { Length: > 0 } name ? name : throw HullException.Invalid("no container given: name one in the query");
         var config = ExecEndpoints.ToConfig(body);
         var execs = services.Engine.Execs;
         var id = await execs.CreateAsync(container, config, request.Disconnected).ConfigureAwait(false);

@@ -58,6 +58,7 @@ internal sealed class VolumeContentEndpoints(IHullEngine engine)
     {
         var options = request.QueryAll("opt").Select(Pair).ToDictionary(pair => pair.Key, pair => pair.Value);
         var labels = request.QueryAll("label").Select(Pair).ToDictionary(pair => pair.Key, pair => pair.Value);
+        if (request.Guard is { } guard) labels = guard.AdmitVolume(options, labels);
         var wanted = new VolumeRequest { Name = request["name"], Options = options, Labels = labels };
         var made = await engine.Volumes.RestoreAsync(wanted, request.Body, request.Disconnected).ConfigureAwait(false);
         await request.WriteJsonAsync(VolumeEndpoints.ToInfo(made), DockerJson.Wire.VolumeInfo, 201).ConfigureAwait(false);

@@ -108,6 +108,18 @@ public sealed class AccessTests(AccessFixture fixture) : IClassFixture<AccessFix
     [InlineData("DELETE", "/networks/foreign", 404)]
     [InlineData("GET", "/volumes/foreign", 404)]
     [InlineData("DELETE", "/volumes/foreign", 404)]
+    [InlineData("GET", "/hull/v1/volumes/foreign/snapshots", 404)]
+    [InlineData("POST", "/hull/v1/volumes/foreign/clone", 404)]
+    [InlineData("GET", "/hull/v1/volumes/foreign/backup", 404)]
+    [InlineData("PUT", "/hull/v1/volumes/foreign/backup", 404)]
+    [InlineData("PUT", "/hull/v1/volumes/outside/backup?opt=device=/&opt=type=none&opt=o=bind", 403)]
+    [InlineData("DELETE", "/hull/v1/volumes/foreign/snapshots/one", 404)]
+    [InlineData("POST", "/hull/v1/workloads/foreign/fork", 404)]
+    [InlineData("GET", "/hull/v1/workloads/foreign/snapshots", 404)]
+    [InlineData("POST", "/hull/v1/workloads/foreign/snapshots/one/restore", 404)]
+    [InlineData("POST", "/hull/v1/exec?container=foreign", 404)]
+    [InlineData("POST", "/hull/v1/exec", 404)]
+    [InlineData("GET", "/hull/v1/machine-usage", 403)]
     [InlineData("GET", "/system/df", 403)]
     [InlineData("GET", "/metrics", 403)]
     [InlineData("POST", "/commit?container=own", 403)]
@@ -185,6 +197,28 @@ public sealed class AccessTests(AccessFixture fixture) : IClassFixture<AccessFix
         (await shop.PostAsync("/containers/mine/update", new JsonObject { ["CpuShares"] = 100 })).Ok();
         (await shop.SendAsync("DELETE", "/containers/mine?force=1")).Ok();
         Assert.DoesNotContain("foreign", (await shop.PostAsync("/volumes/prune?filters=%7B%22all%22%3A%5B%22true%22%5D%7D")).Ok().Text, StringComparison.Ordinal);
+        Assert.Equal(200, (await As(null).GetAsync("/volumes/foreign")).Status);
+    }
+
+    [Fact]
+    public async Task Content_of_volumes_and_saved_workloads_are_within_the_label()
+    {
+        var shop = As("shop");
+        (await shop.PostAsync("/volumes/create", new JsonObject { ["Name"] = "kept" })).Ok();
+        (await shop.PostAsync("/hull/v1/volumes/kept/snapshots", new JsonObject { ["Name"] = "one" })).Ok();
+        Assert.Equal("one", (string)(await shop.GetAsync("/hull/v1/volumes/kept/snapshots")).Json[0]!["Name"]!);
+        Assert.Equal(404, (await shop.PostAsync("/hull/v1/volumes/kept/clone", new JsonObject { ["Name"] = "foreign" })).Status);
+        Assert.Equal(403, (await shop.PostAsync("/hull/v1/volumes/kept/clone", new JsonObject { ["Name"] = "copy", ["DriverOpts"] = new JsonObject { ["device"] = "/" } })).Status);
+        var copy = (await shop.PostAsync("/hull/v1/volumes/kept/clone", new JsonObject { ["Name"] = "copy", ["Snapshot"] = "one", ["Labels"] = new JsonObject { ["com.docker.compose.project"] = "bank" } })).Json;
+        Assert.Equal("shop", (string)copy["Labels"]!["com.docker.compose.project"]!);
+        (await shop.GetAsync("/hull/v1/volumes/copy/backup")).Ok();
+        var restored = (await shop.SendAsync("PUT", "/hull/v1/volumes/back/backup?label=com.docker.compose.project=bank", new ByteArrayContent(new byte[1024]))).Ok().Json;
+        Assert.Equal("shop", (string)restored["Labels"]!["com.docker.compose.project"]!);
+        (await shop.SendAsync("DELETE", "/hull/v1/volumes/kept/snapshots/one")).Ok();
+        foreach (var name in new[] { "copy", "back", "kept" }) (await shop.SendAsync("DELETE", "/volumes/" + name)).Ok();
+        Assert.Equal("[]", (await shop.GetAsync("/hull/v1/workloads/own/snapshots")).Ok().Text);
+        // Refused for what a container is, not for whose it is.
+        Assert.Equal(501, (await shop.PostAsync("/hull/v1/workloads/own/fork", new JsonObject { ["count"] = 1 })).Status);
         Assert.Equal(200, (await As(null).GetAsync("/volumes/foreign")).Status);
     }
 
