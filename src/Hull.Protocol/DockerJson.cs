@@ -27,6 +27,7 @@ namespace Hull.Protocol;
 [JsonSerializable(typeof(ContainerWaitAnswer))]
 [JsonSerializable(typeof(ContainerTopAnswer))]
 [JsonSerializable(typeof(ContainerStats))]
+[JsonSerializable(typeof(List<ContainerStats>))]
 [JsonSerializable(typeof(List<FilesystemChange>))]
 [JsonSerializable(typeof(ContainersPruneAnswer))]
 [JsonSerializable(typeof(PathStatInfo))]

@@ -21,7 +21,7 @@ internal sealed class StatsVerb : Verb
 
     public override int Run(Invocation call)
     {
-        Show(call, once || !Terminal.IsInteractive, busiestFirst: false, () => call.Arguments.Count > 0 ? call.Arguments : Ids(call, all));
+        Show(call, once || !Terminal.IsInteractive, busiestFirst: false, () => Sample(call, call.Arguments.Count > 0 ? call.Arguments : Ids(call, all)));
         return 0;
     }
 
@@ -29,13 +29,13 @@ internal sealed class StatsVerb : Verb
     /// Shows a table a second. Every container is sampled once for it, so that many cost no more time than few; processor time is
     /// what was used since the table before.
     /// </summary>
-    public static void Show(Invocation call, bool once, bool busiestFirst, Func<IReadOnlyList<string>> names)
+    public static void Show(Invocation call, bool once, bool busiestFirst, Func<List<ContainerStats>> sample)
     {
-        var before = Sample(call, names());
+        var before = sample();
         while (true)
         {
             Thread.Sleep(Period);
-            var now = Sample(call, names());
+            var now = sample();
             if (!once) call.Output.Write("\e[H\e[2J");
             Print(call, before, busiestFirst ? [.. now.OrderByDescending(one => UsageRow.Cpu(one, Find(before, one)))] : now);
             call.Output.Flush();
@@ -47,7 +47,20 @@ internal sealed class StatsVerb : Verb
     public static IReadOnlyList<string> Ids(Invocation call, bool all) =>
         [.. call.Engine.Get($"/containers/json?all={(all ? 1 : 0)}", DockerJson.Wire.ListContainerSummary).Select(c => c.Id)];
 
-    private static List<ContainerStats> Sample(Invocation call, IReadOnlyList<string> names)
+    /// <summary>Full machines that run; none where the engine is older, or shows them to others only.</summary>
+    public static List<ContainerStats> Machines(Invocation call)
+    {
+        try
+        {
+            return call.Engine.Get("/hull/v1/machine-usage", DockerJson.Wire.ListContainerStats);
+        }
+        catch (HullException error) when (error.Kind is ErrorKind.NotFound or ErrorKind.PermissionDenied or ErrorKind.Unsupported)
+        {
+            return [];
+        }
+    }
+
+    public static List<ContainerStats> Sample(Invocation call, IReadOnlyList<string> names)
     {
         var samples = new List<ContainerStats>();
         foreach (var name in names)
@@ -127,7 +140,7 @@ internal sealed class TopVerb : Verb
     {
         if (call.Arguments.Count == 0)
         {
-            StatsVerb.Show(call, !Terminal.IsInteractive, busiestFirst: true, () => StatsVerb.Ids(call, all: false));
+            StatsVerb.Show(call, !Terminal.IsInteractive, busiestFirst: true, () => [.. StatsVerb.Sample(call, StatsVerb.Ids(call, all: false)), .. StatsVerb.Machines(call)]);
             return 0;
         }
 

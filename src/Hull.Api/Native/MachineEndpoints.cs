@@ -1,10 +1,13 @@
 using System.Buffers;
 using System.Net.Sockets;
 using System.Text.Json;
+using Hull.Api.Docker.Containers;
 using Hull.Api.Http;
 using Hull.Core;
 using Hull.Engine.Machines;
+using Hull.Engine.Workloads;
 using Hull.Hypervisor.Bootstrap;
+using Hull.Protocol;
 using Hull.Protocol.Machines;
 
 namespace Hull.Api.Native;
@@ -41,6 +44,7 @@ public sealed class MachineEndpoints(MachineManager machines, ApiServices servic
         .Post(One + "/nics", AttachNicAsync)
         .Delete(One + "/nics/{nic}", async request => await AnswerAsync(request, await machines.DetachNicAsync(request["name"], request["nic"]).ConfigureAwait(false)).ConfigureAwait(false))
         .Post(One + "/export", ExportAsync)
+        .Get("hull/v1/machine-usage", UsageAsync)
         .Post("hull/v1/machine-imports", ImportAsync)
         .Post(One + "/push", PushAsync)
         .Post("hull/v1/machine-pulls", PullAsync)
@@ -54,6 +58,11 @@ public sealed class MachineEndpoints(MachineManager machines, ApiServices servic
         await operation.ConfigureAwait(false);
         request.Status(204);
     }
+
+    /// <summary>Usage of the machines that run, in the words of <c>docker stats</c>: one table holds both.</summary>
+    private Task UsageAsync(ApiRequest request) => request.WriteJsonAsync(
+        [.. machines.Usage().Select(one => StatsMapping.ToStats(new StatsSample(one.Machine.Record.Id, one.Machine.Record.Config.Name, one.Usage, null)))],
+        DockerJson.Wire.ListContainerStats);
 
     private async Task CreateAsync(ApiRequest request)
     {
