@@ -1,16 +1,18 @@
-using System.Formats.Tar;
 using System.Security.Cryptography;
+using Hull.Core.Tar;
 using Hull.Images.Snapshots;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Images.Bootstrap;
 
 /// <summary>
 /// What one root file system has on top of another, as a layer tar (image-spec layer.md). Both are tars of our own
-/// making; directories above a change are always part of it, so that the layer also stands alone.
+/// making; directories above a change are always part of it, so that the layer also stands alone. The same two tars give
+/// the same bytes.
 /// </summary>
 public static class LayerDifference
 {
-    private sealed record Item(TarEntryType Type, UnixFileMode Mode, int User, int Group, long Time, string Link, string Attributes, string Content);
+    private sealed record Item(TarEntryKind Kind, int Mode, uint User, uint Group, long Time, uint Major, uint Minor, string Link, string Attributes, string Content);
 
     public static void Write(Stream lower, Stream upper, Stream output)
     {
@@ -19,21 +21,22 @@ public static class LayerDifference
         var above = Read(upper);
         var changed = Changed(below, above);
         upper.Position = 0;
-        using var writer = new TarWriter(output, TarEntryFormat.Pax, leaveOpen: true);
-        using (var reader = new TarReader(upper, leaveOpen: true))
+        var writer = new TarWriter(output);
+        var reader = new TarReader(upper);
+        while (reader.Next())
         {
-            while (reader.GetNextEntry() is { } entry)
-            {
-                if (changed.Contains(Name(entry.Name))) writer.WriteEntry(entry);
-            }
+            if (!changed.Contains(Name(reader.Entry.Path))) continue;
+            writer.Begin(reader.Entry);
+            Pour(reader, bytes => writer.Write(bytes));
         }
 
         foreach (var gone in Gone(below, above))
         {
             var slash = gone.LastIndexOf('/');
-            var whiteout = new UstarTarEntry(TarEntryType.RegularFile, gone[..(slash + 1)] + ".wh." + gone[(slash + 1)..]) { ModificationTime = DateTimeOffset.UnixEpoch };
-            writer.WriteEntry(whiteout);
+            writer.Write(new TarEntry { Path = NativeText.ToBytes(gone[..(slash + 1)] + ".wh." + gone[(slash + 1)..])[..^1], Mode = 0x1A4 }, default);
         }
+
+        writer.Finish();
     }
 
     /// <summary>What differs between two root file systems given as tars, sorted by path; the way <c>docker diff</c> lists it.</summary>
@@ -50,15 +53,37 @@ public static class LayerDifference
     private static Dictionary<string, Item> Read(Stream tar)
     {
         var items = new Dictionary<string, Item>(StringComparer.Ordinal);
-        using var reader = new TarReader(tar, leaveOpen: true);
-        while (reader.GetNextEntry() is { } entry)
+        var reader = new TarReader(tar);
+        while (reader.Next())
         {
-            var content = entry.DataStream is null ? "" : Convert.ToHexString(SHA256.HashData(entry.DataStream));
-            var link = entry.EntryType is TarEntryType.HardLink ? Name(entry.LinkName) : entry.LinkName ?? "";
-            items[Name(entry.Name)] = new Item(entry.EntryType, entry.Mode, entry.Uid, entry.Gid, entry.ModificationTime.ToUnixTimeSeconds(), link, Attributes(entry), content);
+            var entry = reader.Entry;
+            var link = entry.Kind == TarEntryKind.HardLink ? Name(entry.LinkTarget) : NativeText.Decode(entry.LinkTarget);
+            using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            Pour(reader, hash.AppendData);
+            items[Name(entry.Path)] = new Item(entry.Kind, entry.Mode, entry.UserId, entry.GroupId, entry.ModifiedAt.Seconds, entry.DeviceMajor, entry.DeviceMinor,
+                link, Attributes(entry), Convert.ToHexString(hash.GetHashAndReset()));
         }
 
         return items;
+    }
+
+    /// <summary>The data of an entry from its start to its end; holes are zeros.</summary>
+    private static void Pour(TarReader reader, Action<ReadOnlySpan<byte>> take)
+    {
+        var position = 0L;
+        while (reader.NextPiece(out var offset, out var bytes))
+        {
+            Fill(offset - position);
+            take(bytes);
+            position = offset + bytes.Length;
+        }
+
+        Fill(reader.Entry.Size - position);
+
+        void Fill(long count)
+        {
+            for (ReadOnlySpan<byte> zeros = stackalloc byte[1024]; count > 0; count -= Math.Min(count, zeros.Length)) take(zeros[..(int)Math.Min(count, zeros.Length)]);
+        }
     }
 
     private static HashSet<string> Changed(Dictionary<string, Item> below, Dictionary<string, Item> above)
@@ -72,7 +97,7 @@ public static class LayerDifference
         // A hard link is worth nothing without its target, nor a changed target without the links to it.
         foreach (var (name, item) in above)
         {
-            if (item.Type == TarEntryType.HardLink && (changed.Contains(name) || changed.Contains(item.Link)))
+            if (item.Kind == TarEntryKind.HardLink && (changed.Contains(name) || changed.Contains(item.Link)))
             {
                 changed.Add(name);
                 changed.Add(item.Link);
@@ -95,9 +120,12 @@ public static class LayerDifference
 
     private static string Parent(string name) => name.LastIndexOf('/') is var slash and > 0 ? name[..slash] : "";
 
-    private static string Name(string name) => (name.StartsWith("./", StringComparison.Ordinal) ? name[2..] : name).TrimEnd('/');
+    private static string Name(byte[] path)
+    {
+        var name = NativeText.Decode(path);
+        return (name.StartsWith("./", StringComparison.Ordinal) ? name[2..] : name).TrimEnd('/');
+    }
 
-    private static string Attributes(TarEntry entry) => entry is PaxTarEntry pax
-        ? string.Join('\n', pax.ExtendedAttributes.Where(pair => pair.Key.StartsWith("SCHILY.", StringComparison.Ordinal)).OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => pair.Key + "=" + pair.Value))
-        : "";
+    private static string Attributes(TarEntry entry) =>
+        string.Join('\n', entry.Xattrs.OrderBy(xattr => xattr.Name, StringComparer.Ordinal).Select(xattr => xattr.Name + "=" + Convert.ToHexString(xattr.Value)));
 }
