@@ -2,6 +2,7 @@ using System.Globalization;
 using Hull.Core;
 using Hull.Engine.Drivers.Shims;
 using Hull.Hypervisor.Qemu;
+using Hull.Linux.Processes;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Netlink;
 
@@ -154,15 +155,12 @@ public static class HostChecks
             ("qemu-img", "qemu-utils", "full machines have no disks"),
         })
         {
-            if (Find(program)) continue;
+            if (ProgramPath.Find(program) is not null) continue;
             findings.Add(new("programs", FindingLevel.Warning, $"{program} is missing: {loss}", $"apt install {package}"));
         }
 
         if (findings.All(finding => finding.Area != "programs")) findings.Add(new("programs", FindingLevel.Ok, $"all there, those of Hull in {directory}"));
     }
-
-    private static bool Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Append("/sbin")
-        .Any(directory => directory.Length > 0 && File.Exists(Path.Combine(directory, program)));
 
     private static void Limits(List<Finding> findings)
     {

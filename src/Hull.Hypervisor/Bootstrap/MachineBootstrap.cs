@@ -91,7 +91,7 @@ public static class MachineBootstrap
         ];
         try
         {
-            var result = await ChildProcess.RunAsync(new ChildProcessOptions("mmdebstrap", arguments),
+            var result = await ChildProcess.RunAsync(new ChildProcessOptions("mmdebstrap", arguments).WithOwnMounts(),
                 cancellationToken: cancellationToken).ConfigureAwait(false);
             if (result.Status.Succeeded) return;
             var reason = result.ErrorText.Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault(line => line.StartsWith("E:", StringComparison.Ordinal));

@@ -13,9 +13,7 @@ public sealed partial record QemuInstallation(string Program, string Architectur
     public static async Task<QemuInstallation> FindAsync(string architecture, CancellationToken cancellationToken = default)
     {
         var name = QemuCommandLine.ProgramFor(architecture);
-        var path = (Environment.GetEnvironmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin").Split(':')
-            .Select(directory => Path.Combine(directory, name)).FirstOrDefault(File.Exists)
-            ?? throw HullException.Unsupported($"{name} is not installed: virtual machines need it");
+        var path = ProgramPath.Find(name) ?? throw HullException.Unsupported($"{name} is not installed: virtual machines need it");
         var said = (await ChildProcess.RunAsync(new ChildProcessOptions(path, "--version"), timeout: TimeSpan.FromSeconds(30),
             cancellationToken: cancellationToken).ConfigureAwait(false)).RequireSuccess().OutputText;
         var match = VersionPattern().Match(said);

@@ -131,7 +131,7 @@ internal sealed class DebianRoot(string work, Action<string> progress)
         progress($"installing packages of {suite}");
         try
         {
-            var result = await ChildProcess.RunAsync(new ChildProcessOptions("mmdebstrap", arguments) { Environment = environment }, cancellationToken: cancellation).ConfigureAwait(false);
+            var result = await ChildProcess.RunAsync(new ChildProcessOptions("mmdebstrap", arguments) { Environment = environment }.WithOwnMounts(), cancellationToken: cancellation).ConfigureAwait(false);
             if (result.Status.Succeeded) return;
             var lines = result.ErrorText.Split('\n', StringSplitOptions.RemoveEmptyEntries);
             var reason = lines.FirstOrDefault(line => line.StartsWith("E:", StringComparison.Ordinal)) ?? lines.LastOrDefault() ?? result.Status.ToString();

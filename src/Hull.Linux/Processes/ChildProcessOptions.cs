@@ -1,3 +1,6 @@
+using Hull.Core;
+using Hull.Linux.Syscalls;
+
 namespace Hull.Linux.Processes;
 
 /// <summary>What to start. Nothing is inherited that is not named here: no descriptor, no signal mask or disposition.</summary>
@@ -27,6 +30,17 @@ public sealed record ChildProcessOptions(string Program, params IReadOnlyList<st
 
     /// <summary>Makes the child the leader of a session of its own, so that a terminal's signals do not reach it.</summary>
     public bool NewSession { get; init; }
+
+    /// <summary>
+    /// The same program with a mount namespace of its own, by unshare(1): what it mounts is gone with it, however it ends. Only
+    /// root may; others get the options as they are. Throws <see cref="ErrorKind.CommandNotFound"/> for a missing program.
+    /// </summary>
+    public ChildProcessOptions WithOwnMounts()
+    {
+        if (ProcessCalls.GetEffectiveUser() != 0) return this;
+        var path = ProgramPath.Find(Program) ?? throw new HullException(ErrorKind.CommandNotFound, $"{Program} is not installed");
+        return this with { Program = "unshare", Arguments = ["--mount", "--propagation", "slave", "--", path, .. Arguments] };
+    }
 }
 
 /// <summary>How a process ended: by itself with a code, or by a signal.</summary>

@@ -56,8 +56,7 @@ internal sealed class CriuService : IDisposable
     }
 
     /// <summary>Whether a criu is installed.</summary>
-    internal static bool IsInstalled(string program = "criu") =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(directory => directory.Length > 0 && File.Exists(Path.Combine(directory, program)));
+    internal static bool IsInstalled(string program = "criu") => ProgramPath.Find(program) is not null;
 
     /// <summary>
     /// Has the request done. <paramref name="step"/> is called at each announced step, with the descriptors that came with it;
