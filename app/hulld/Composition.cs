@@ -124,7 +124,30 @@ internal static class Composition
             CpuOvercommit = entry.CpuOvercommit,
             MemoryOvercommit = entry.MemoryOvercommit,
             VmMemoryPercent = entry.VmMemoryReserved ?? defaults.VmMemoryPercent,
+            Reclaim = Reclaim(entry.Reclaim),
         };
+    }
+
+    private static ReclaimOptions Reclaim(ReclaimEntry entry)
+    {
+        foreach (var (name, percent) in new[] { ("short", entry.Short), ("plenty", entry.Plenty), ("stalled", entry.Stalled), ("step", entry.Step) })
+        {
+            if (percent is < 1 or > 100) throw HullException.Invalid($"resources.reclaim.{name} is {percent}: expected a percentage from 1 to 100");
+        }
+
+        if (entry.Period is < 1 or > 3600) throw HullException.Invalid($"resources.reclaim.period is {entry.Period}: expected 1 to 3600 seconds");
+        var defaults = new ReclaimOptions();
+        var options = new ReclaimOptions
+        {
+            Enabled = entry.Enabled,
+            ShortPercent = entry.Short ?? defaults.ShortPercent,
+            PlentyPercent = entry.Plenty ?? Math.Max(defaults.PlentyPercent, entry.Short ?? 0),
+            StalledPercent = entry.Stalled ?? defaults.StalledPercent,
+            StepPercent = entry.Step ?? defaults.StepPercent,
+            Period = entry.Period is { } seconds ? TimeSpan.FromSeconds(seconds) : defaults.Period,
+        };
+        return options.PlentyPercent >= options.ShortPercent ? options
+            : throw HullException.Invalid($"resources.reclaim.plenty is {options.PlentyPercent}: it cannot be less than short, which is {options.ShortPercent}");
     }
 
     private static NetworkManagerOptions Networks(DaemonConfig config, EngineOptions options, Logger log)

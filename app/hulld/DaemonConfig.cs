@@ -237,6 +237,33 @@ public sealed record ResourcesEntry
     /// <summary>Percent of a virtual machine's memory that counts as reserved unless it says what it reserves.</summary>
     [JsonPropertyName("vm-memory-reserved")]
     public int? VmMemoryReserved { get; set; }
+
+    [JsonPropertyName("reclaim")]
+    public ReclaimEntry Reclaim { get; set; } = new();
+}
+
+/// <summary>When memory is taken from low priorities; percentages.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record ReclaimEntry
+{
+    [JsonPropertyName("enabled")]
+    public bool Enabled { get; set; } = true;
+
+    [JsonPropertyName("short")]
+    public int? Short { get; set; }
+
+    [JsonPropertyName("plenty")]
+    public int? Plenty { get; set; }
+
+    [JsonPropertyName("stalled")]
+    public int? Stalled { get; set; }
+
+    [JsonPropertyName("step")]
+    public int? Step { get; set; }
+
+    /// <summary>Seconds.</summary>
+    [JsonPropertyName("period")]
+    public int? Period { get; set; }
 }
 
 public sealed record PoolEntry

@@ -19,6 +19,9 @@ public sealed record EngineParts
     public IVolumeManager? Volumes { get; init; }
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 
+    /// <summary>Null for the machine's own.</summary>
+    public IMemoryPressureSource? Pressure { get; init; }
+
     /// <summary>Receives one line per noteworthy event.</summary>
     public Action<string> Log { get; init; } = _ => { };
 }
@@ -39,10 +42,11 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
         (Options, _parts, _lock) = (options, parts, directoryLock);
         Drivers = parts.Drivers.ToDictionary(driver => driver.Isolation);
         _events = new EventBus(parts.Clock);
-        var admission = new Admission(MachineCapacity.Of(options.Resources, Environment.ProcessorCount, HostUsage.MemoryTotal()));
+        var admission = Admission = new Admission(MachineCapacity.Of(options.Resources, Environment.ProcessorCount, HostUsage.MemoryTotal()));
         var groups = new ResourceGroups(options, admission, parts.Clock, group => _workloads!.MembersOf(group));
         Groups = groups;
-        _workloads = new WorkloadService(new EngineServices(options, Drivers, parts.Images, parts.Networks, parts.Volumes, _events, admission, groups, parts.Clock, parts.Log));
+        _workloads = new WorkloadService(new EngineServices(options, Drivers, parts.Images, parts.Networks, parts.Volumes, _events, admission, groups,
+            parts.Pressure ?? new HostMemoryPressure(), parts.Clock, parts.Log));
         Execs = new ExecService(_workloads, parts.Clock);
     }
 
@@ -55,6 +59,9 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
     public IExecs Execs { get; }
 
     public IResourceGroups Groups { get; }
+
+    /// <summary>What has been promised, for others who promise of the same machine.</summary>
+    public Admission Admission { get; }
 
     public IEvents Events => _events;
 

@@ -81,6 +81,9 @@ public interface IWorkloads
     /// <summary>Usage now; all zero for a workload that does not run.</summary>
     Task<StatsSample> StatsAsync(string workload, bool withPrevious, CancellationToken cancellationToken);
 
+    /// <summary>What each running workload was promised and allowed, and what was taken from it.</summary>
+    Task<IReadOnlyList<Allocation>> AllocationsAsync(CancellationToken cancellationToken);
+
     /// <summary>Usage once a second until the workload is removed.</summary>
     IAsyncEnumerable<StatsSample> StatsStreamAsync(string workload, CancellationToken cancellationToken);
 

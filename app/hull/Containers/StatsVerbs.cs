@@ -21,7 +21,7 @@ internal sealed class StatsVerb : Verb
 
     public override int Run(Invocation call)
     {
-        Show(call, once || !Terminal.IsInteractive, busiestFirst: false, () => Sample(call, call.Arguments.Count > 0 ? call.Arguments : Ids(call, all)));
+        Show(call, once || !Terminal.IsInteractive, () => Sample(call, call.Arguments.Count > 0 ? call.Arguments : Ids(call, all)), (before, now) => Print(call, before, now));
         return 0;
     }
 
@@ -29,7 +29,7 @@ internal sealed class StatsVerb : Verb
     /// Shows a table a second. Every container is sampled once for it, so that many cost no more time than few; processor time is
     /// what was used since the table before.
     /// </summary>
-    public static void Show(Invocation call, bool once, bool busiestFirst, Func<List<ContainerStats>> sample)
+    public static void Show(Invocation call, bool once, Func<List<ContainerStats>> sample, Action<List<ContainerStats>, List<ContainerStats>> print)
     {
         var before = sample();
         while (true)
@@ -37,7 +37,7 @@ internal sealed class StatsVerb : Verb
             Thread.Sleep(Period);
             var now = sample();
             if (!once) call.Output.Write("\e[H\e[2J");
-            Print(call, before, busiestFirst ? [.. now.OrderByDescending(one => UsageRow.Cpu(one, Find(before, one)))] : now);
+            print(before, now);
             call.Output.Flush();
             if (once) return;
             before = now;
@@ -78,14 +78,14 @@ internal sealed class StatsVerb : Verb
         return samples;
     }
 
-    private static void Print(Invocation call, List<ContainerStats> before, IReadOnlyList<ContainerStats> now)
+    private static void Print(Invocation call, List<ContainerStats> before, List<ContainerStats> now)
     {
         var table = new Table("CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS");
         foreach (var stats in now) table.Add(UsageRow.Of(stats, Find(before, stats)));
         table.Write(call.Output);
     }
 
-    private static ContainerStats? Find(List<ContainerStats> samples, ContainerStats of) => samples.Find(one => one.Id == of.Id);
+    public static ContainerStats? Find(List<ContainerStats> samples, ContainerStats of) => samples.Find(one => one.Id == of.Id);
 }
 
 /// <summary>Usage in words.</summary>
@@ -118,7 +118,7 @@ internal static class UsageRow
     }
 
     /// <summary>Without the part of the page cache that can be given back at once.</summary>
-    private static long Memory(ContainerStats stats)
+    public static long Memory(ContainerStats stats)
     {
         var cache = stats.Memory.Stats is not { } details ? 0
             : details.TryGetValue("inactive_file", out var unified) ? unified
@@ -127,28 +127,4 @@ internal static class UsageRow
     }
 
     private static string Percent(double value) => value.ToString("F2", CultureInfo.InvariantCulture) + "%";
-}
-
-/// <summary><c>hull top</c>: the processes of a container, or a live table of everything that runs.</summary>
-internal sealed class TopVerb : Verb
-{
-    public override string Usage => "top [CONTAINER [PS-OPTIONS]]";
-
-    public override void Define(FlagSet flags) => flags.Interspersed = false;
-
-    public override int Run(Invocation call)
-    {
-        if (call.Arguments.Count == 0)
-        {
-            StatsVerb.Show(call, !Terminal.IsInteractive, busiestFirst: true, () => [.. StatsVerb.Sample(call, StatsVerb.Ids(call, all: false)), .. StatsVerb.Machines(call)]);
-            return 0;
-        }
-
-        var arguments = call.Arguments.Count > 1 ? "?ps_args=" + Uri.EscapeDataString(string.Join(' ', call.Arguments.Skip(1))) : "";
-        var answer = call.Engine.Get($"/containers/{Uri.EscapeDataString(call.Arguments[0])}/top{arguments}", DockerJson.Wire.ContainerTopAnswer);
-        var table = new Table([.. answer.Titles]);
-        foreach (var row in answer.Processes) table.Add([.. row]);
-        table.Write(call.Output);
-        return 0;
-    }
 }

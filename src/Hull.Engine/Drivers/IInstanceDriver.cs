@@ -1,4 +1,5 @@
 using Hull.Core;
+using Hull.Engine.Resources;
 using Hull.Engine.Workloads;
 using Hull.Linux;
 using Hull.Network;
@@ -152,6 +153,12 @@ public interface IInstance : IAsyncDisposable
 
     /// <summary>Applies new limits; a member that is null stays as it is.</summary>
     Task UpdateAsync(ResourceLimits limits, CancellationToken cancellationToken);
+
+    /// <summary>What memory it has of the host, and how much of that its programs need.</summary>
+    Task<MemoryHolding> ReadMemoryAsync(CancellationToken cancellationToken);
+
+    /// <summary>Makes it do with so many bytes, as far as that takes nothing from its programs; null ends that.</summary>
+    Task PressMemoryAsync(long? bytes, CancellationToken cancellationToken);
 
     /// <summary>Usage as seen now, without waiting.</summary>
     Task<InstanceStats> StatsAsync(CancellationToken cancellationToken);

@@ -79,6 +79,9 @@ public sealed partial class MachineManager
     /// <summary>The end of a running machine; completed for one that does not run.</summary>
     public Task WaitAsync(string machine) => Find(_store.Get(machine).Id)?.Ended ?? Task.CompletedTask;
 
+    private Resources.Claim ClaimOf(MachineRecord record) => new(record.Id, "machine " + record.Config.Name, null,
+        new Resources.Reservation(0, record.Config.MemoryBytes / 100 * _options.ReservedPercent));
+
     private string RuntimeDirectoryOf(string id) => Path.Combine(_options.RuntimeDirectory, id[..16]);
 
     private Task OnRunningAsync(string machine, Func<Live, Task> operation, CancellationToken cancellationToken) =>
@@ -105,6 +108,7 @@ public sealed partial class MachineManager
         Directory.CreateDirectory(runtime, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         try
         {
+            _options.Admission?.Admit(ClaimOf(record));
             (record, var network) = await ConnectAsync(saved is null ? AsNew(record) : record with { Shape = saved.Shape }, keepAddresses: saved is not null, cancellationToken)
                 .ConfigureAwait(false);
             await WriteSeedAsync(record, network, cancellationToken).ConfigureAwait(false);
@@ -141,6 +145,7 @@ public sealed partial class MachineManager
             if (Find(record.Id) is { } live) await live.Ended.ConfigureAwait(false);
             else
             {
+                _options.Admission?.Release(record.Id);
                 await DisconnectAsync(record.Id).ConfigureAwait(false);
                 Directory.Delete(runtime, recursive: true);
             }
@@ -190,6 +195,7 @@ public sealed partial class MachineManager
     {
         var live = new Live(machine) { Paused = paused };
         lock (_lock) _live[id] = live;
+        _options.Admission?.Take(ClaimOf(_store.Get(id)));
         live.Ended = WatchAsync(id, machine);
     }
 
@@ -203,6 +209,7 @@ public sealed partial class MachineManager
         await machine.DisposeAsync().ConfigureAwait(false);
         await ForgetRunningAsync(id).ConfigureAwait(false);
         lock (_lock) _live.Remove(id);
+        _options.Admission?.Release(id);
         if (record is { WantedRunning: true, Config.AutoStart: true }) _ = RestartAsync(record);
     }
 

@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Hull.Core;
-using Hull.Hypervisor;
+using Hull.Engine.Resources;
 using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Qemu;
+using Hull.Hypervisor;
 using Hull.Linux.Processes;
 using Hull.Network;
 
@@ -19,6 +20,12 @@ public sealed record MachineManagerOptions(string StateDirectory, string Runtime
 {
     /// <summary>Receives one line per noteworthy event.</summary>
     public Action<string> Log { get; init; } = _ => { };
+
+    /// <summary>What the engine has promised of the machine's memory; null where nothing is counted.</summary>
+    public Admission? Admission { get; init; }
+
+    /// <summary>Percent of a machine's memory that counts as reserved.</summary>
+    public int ReservedPercent { get; init; }
 }
 
 /// <summary>

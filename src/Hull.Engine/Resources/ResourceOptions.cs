@@ -20,6 +20,30 @@ public sealed record ResourceOptions
     /// free ones back, so that most of them need no more.
     /// </summary>
     public int VmMemoryPercent { get; init; } = 25;
+
+    /// <summary>When memory is taken from low priorities.</summary>
+    public ReclaimOptions Reclaim { get; init; } = new();
+}
+
+/// <summary>When memory is taken from low priorities, and given back. Percentages are of the machine's memory unless it says otherwise.</summary>
+public sealed record ReclaimOptions
+{
+    public bool Enabled { get; init; } = true;
+
+    /// <summary>Memory is short when less than this is available,</summary>
+    public int ShortPercent { get; init; } = 5;
+
+    /// <summary>and there is plenty again when this is. In between nothing changes.</summary>
+    public int PlentyPercent { get; init; } = 10;
+
+    /// <summary>Memory is short as well when programs waited for it for this part of the last ten seconds.</summary>
+    public double StalledPercent { get; init; } = 20;
+
+    /// <summary>How much of what an instance holds is taken in one step.</summary>
+    public int StepPercent { get; init; } = 10;
+
+    /// <summary>Time between steps.</summary>
+    public TimeSpan Period { get; init; } = TimeSpan.FromSeconds(5);
 }
 
 /// <summary>What can be reserved.</summary>

@@ -65,6 +65,7 @@ internal sealed partial class WorkloadService
             Health = record.Process.Health is null ? null : new HealthState(),
         });
         Publish(workload, "start");
+        _reclaimer.Wake();
         Supervise(workload, instance, new Age(_services.Clock, Now));
     }
 
@@ -126,6 +127,7 @@ internal sealed partial class WorkloadService
         Publish(workload, "die", ("exitCode", exit.Code.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             ("execDuration", ((long)ran.TotalSeconds).ToString(System.Globalization.CultureInfo.InvariantCulture)));
         _services.Admission.Release(workload.Id);
+        _reclaimer.Forget(workload.Id);
         workload.TellExited(restart);
         var takenBack = TakeBackAsync(workload, instance);
         await TearDownNetworkAsync(workload).ConfigureAwait(false);

@@ -39,6 +39,7 @@ internal sealed partial class WorkloadService
                 _services.Log($"{workload.Name} could not be taken over: {error.FullMessage}");
             }
         }).ConfigureAwait(false);
+        if (Options.Resources.Reclaim.Enabled) _reclaiming = _reclaimer.RunAsync(_services.Clock, _stopping.Token);
         _ = StartInOrderAsync(restarts);
     }
 
@@ -125,6 +126,7 @@ internal sealed partial class WorkloadService
             ExitCode = 0,
             Error = "",
         });
+        _reclaimer.Adopt(workload.Id);
         Supervise(workload, instance, new Age(_services.Clock, workload.State.StartedAt ?? Now));
     }
 
@@ -194,6 +196,7 @@ internal sealed partial class WorkloadService
         }
 
         await _stopping.CancelAsync().ConfigureAwait(false);
+        await _reclaiming.ConfigureAwait(false);
         await FinishClearingAsync().ConfigureAwait(false);
         foreach (var workload in All)
         {

@@ -1,3 +1,4 @@
+using Hull.Core;
 using Hull.Engine.Drivers;
 using Hull.Engine.Resources;
 
@@ -6,6 +7,16 @@ namespace Hull.Engine.Workloads;
 /// <summary>What workloads reserve, and the groups they are in.</summary>
 internal sealed partial class WorkloadService
 {
+    private readonly Reclaimer _reclaimer;
+    private Task _reclaiming = Task.CompletedTask;
+
+    /// <summary>Who needs memory the most has the highest.</summary>
+    private int PriorityOf(WorkloadRecord record) => record.Config.Resources.Priority
+        ?? (record.Config.Group is { } group ? _services.Groups.TryGet(group)?.Resources.Priority : null) ?? LimitChecks.DefaultPriority;
+
+    private List<IReclaimable> Reclaimables() =>
+        [.. All.Where(workload => workload.State.Status == WorkloadStatus.Running && workload.Instance is not null).Select(workload => new RunningMemory(this, workload))];
+
     public IReadOnlyList<string> MembersOf(string group) =>
         [.. All.Where(workload => workload.Record.Config.Group == group).Select(workload => workload.Name).Order(StringComparer.Ordinal)];
 
@@ -33,6 +44,40 @@ internal sealed partial class WorkloadService
     {
         _services.Admission.Admit(ClaimOf(record));
         if (record.Config.Group is { } group) _services.Groups.Prepare(group);
+    }
+
+    public Task<IReadOnlyList<Allocation>> AllocationsAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<Allocation>>(
+    [
+        .. All.Where(workload => workload.State.IsRunning).Select(workload => new Allocation(workload.Id, workload.Name, workload.Record.Isolation, workload.Record.Config.Group,
+            PriorityOf(workload.Record), workload.Record.Config.Resources, _services.Admission.Of(workload.Id), _reclaimer.TakenFrom(workload.Id) is { Bytes: > 0 } taken ? taken : null)),
+    ]);
+
+    /// <summary>A running workload as the reclaimer sees it.</summary>
+    private sealed class RunningMemory(WorkloadService service, Workload workload) : IReclaimable
+    {
+        public string Id => workload.Id;
+
+        public string Name => workload.Name;
+
+        public int Priority { get; } = service.PriorityOf(workload.Record);
+
+        public long Reserved { get; } = service.ClaimOf(workload.Record).Reserved.MemoryBytes;
+
+        public Task<MemoryHolding> ReadAsync(CancellationToken cancellationToken) => workload.RequireRunning().ReadMemoryAsync(cancellationToken);
+
+        /// <summary>In order with other changes of its limits; one that takes long is not waited for.</summary>
+        public async Task PressAsync(long? bytes, CancellationToken cancellationToken)
+        {
+            if (!await workload.Gate.WaitAsync(TimeSpan.Zero, cancellationToken).ConfigureAwait(false)) throw HullException.Conflict($"{Name} is being changed");
+            try
+            {
+                await workload.RequireRunning().PressMemoryAsync(bytes, cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                workload.Gate.Release();
+            }
+        }
     }
 
     /// <summary>A weight that was asked for is not overruled by that of a new reservation.</summary>

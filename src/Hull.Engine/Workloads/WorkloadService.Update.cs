@@ -36,6 +36,7 @@ internal sealed partial class WorkloadService
             _store.Write(record);
             if (request.Mounts is not null) DropImages(target.Record.Mounts);
             target.Record = record;
+            _reclaimer.Wake();
             Publish(target, "update");
             return (IReadOnlyList<string>)warnings;
         }, cancellationToken).ConfigureAwait(false);

@@ -19,6 +19,7 @@ internal sealed record EngineServices(
     EventBus Events,
     Admission Admission,
     ResourceGroups Groups,
+    IMemoryPressureSource Pressure,
     TimeProvider Clock,
     Action<string> Log);
 
@@ -38,6 +39,7 @@ internal sealed partial class WorkloadService : IWorkloads
     {
         _services = services;
         _store = new WorkloadStore(Path.Combine(services.Options.DataRoot, "workloads"));
+        _reclaimer = new Reclaimer(services.Options.Resources.Reclaim, services.Pressure, Reclaimables, services.Log);
     }
 
     private EngineOptions Options => _services.Options;

@@ -166,6 +166,8 @@ internal static class MonitorProgram
             case MonitorRequest.Update:
                 monitor.UpdateAsync(message.I64(), message.I64()).GetAwaiter().GetResult();
                 break;
+            case MonitorRequest.Balloon:
+                return new WireWriter().U8((byte)MonitorReply.Done).I64(monitor.BalloonAsync(message.I64()).GetAwaiter().GetResult());
             case MonitorRequest.Status:
                 return new WireWriter().U8((byte)MonitorReply.Done).U32((uint)monitor.MachineProcessId);
             default:

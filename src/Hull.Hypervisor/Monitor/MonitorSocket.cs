@@ -31,6 +31,9 @@ internal enum MonitorRequest : byte
     /// container has in the guest and the microseconds it stood still.
     /// </summary>
     Save = 10,
+
+    /// <summary>Bytes that the guest is to do with, -1 for all, 0 for no change. Answered by what it has.</summary>
+    Balloon = 11,
 }
 
 internal enum MonitorReply : byte

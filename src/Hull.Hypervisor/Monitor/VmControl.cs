@@ -21,6 +21,9 @@ public sealed class VmControl(string directory)
     public Task UpdateAsync(long memoryBytes, long processes) =>
         AskAsync(MonitorRequest.Update, writer => writer.I64(memoryBytes).I64(processes), _ => true);
 
+    /// <summary>Asks the guest to do with so many bytes of its memory; -1 gives it all, 0 asks for nothing. Answers what it has.</summary>
+    public Task<long> BalloonAsync(long bytes) => AskAsync(MonitorRequest.Balloon, writer => writer.I64(bytes), reader => reader.I64());
+
     /// <summary>
     /// Saves the machine as it is now: RAM into a memory file of its size, devices and disk into a directory. Answers the id
     /// that its container has in the guest, and how long it stood still.

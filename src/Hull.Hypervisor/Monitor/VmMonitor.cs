@@ -155,6 +155,19 @@ internal sealed class VmMonitor : IAsyncDisposable
         await Agent.UpdateContainerAsync(new UpdateContainerRequest(GuestId, memoryBytes, processes)).ConfigureAwait(false);
     }
 
+    /// <summary>Asks the guest to do with so many bytes, -1 for all it was given and 0 for no change; answers what it has.</summary>
+    public async Task<long> BalloonAsync(long bytes)
+    {
+        var qmp = _sandbox.Machine.Qmp;
+        if (bytes != 0)
+        {
+            var (start, plugged) = await qmp.ExecuteAsync(QmpCommands.QueryMemorySize()).ConfigureAwait(false);
+            await qmp.ExecuteAsync(QmpCommands.Balloon(bytes < 0 ? start + plugged : Math.Min(bytes, start + plugged))).ConfigureAwait(false);
+        }
+
+        return await qmp.ExecuteAsync(QmpCommands.QueryBalloon()).ConfigureAwait(false);
+    }
+
     public async ValueTask DisposeAsync() => await _sandbox.DisposeAsync().ConfigureAwait(false);
 
     private async Task<int> EndOfAsync(string execId, IReadOnlyList<Task> outputs, IReadOnlyList<SafeFd> descriptors)

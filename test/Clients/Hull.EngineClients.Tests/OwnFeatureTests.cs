@@ -131,7 +131,7 @@ public sealed class OwnFeatureTests(Engine engine)
     [Fact]
     public void TopShowsTheBusiestFirst()
     {
-        Hull("run", "-d", "--name", "idler", "busybox", "sleep", "1000").Ok();
+        Hull("run", "-d", "--name", "idler", "--cpu-shares", "2048", "--cpu-reservation", "0.25", "--memory-reservation", "64m", "--priority", "30", "busybox", "sleep", "1000").Ok();
         Hull("run", "-d", "--name", "spinner", "--cpus", "0.2", "busybox", "sh", "-c", "while :; do :; done").Ok();
         try
         {
@@ -139,6 +139,8 @@ public sealed class OwnFeatureTests(Engine engine)
             Assert.Equal(2, rows.Count);
             Assert.Contains("spinner", rows[0], StringComparison.Ordinal);
             Assert.DoesNotMatch(@"spinner +0\.00%", rows[0]);
+            Assert.Contains("throttled: limit 0.2 cpus", rows[0], StringComparison.Ordinal);
+            Assert.Matches(@"idler +\S+ +2048 +0\.25 / - +\S+ +64MiB / - +- +30 ", rows[1]);
             Assert.DoesNotContain("spinner", Hull("stats", "--no-stream", "idler").Ok().Output, StringComparison.Ordinal);
             Assert.Contains("sleep 1000", Hull("top", "idler").Ok().Output, StringComparison.Ordinal);
         }

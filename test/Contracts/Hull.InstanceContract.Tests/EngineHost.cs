@@ -1,6 +1,7 @@
 using System.Text;
 using Hull.Engine;
 using Hull.Engine.Drivers;
+using Hull.Engine.Resources;
 using Hull.Engine.Workloads;
 using Hull.Testing;
 
@@ -27,6 +28,7 @@ public sealed class EngineHost : IAsyncDisposable
             ExecRoot = _directory["exec"],
             ShimPath = Repository.Executable("hull-shim"),
             CgroupParent = "/" + Path.GetFileName(_directory.Path),
+            Resources = new ResourceOptions { Reclaim = new ReclaimOptions { Period = TimeSpan.FromMilliseconds(200) } },
         };
         Options = adjust?.Invoke(options) ?? options;
     }
@@ -39,7 +41,17 @@ public sealed class EngineHost : IAsyncDisposable
 
     public List<string> Log { get; } = [];
 
+    /// <summary>What the engine takes for the machine's pressure; plenty of memory unless a test says otherwise.</summary>
+    public Pressure Memory { get; } = new();
+
     public string this[string relative] => _directory[relative];
+
+    public sealed class Pressure : IMemoryPressureSource
+    {
+        public bool IsShort { get; set; }
+
+        public MemoryPressure Read() => new(IsShort ? 0 : 1L << 34, 1L << 34, 0);
+    }
 
     public static async Task<EngineHost> StartAsync(Func<EngineOptions, EngineParts> compose, Func<EngineOptions, EngineOptions>? adjust = null)
     {
@@ -179,6 +191,6 @@ public sealed class EngineHost : IAsyncDisposable
     {
         var parts = _compose(Options);
         _images = parts.Images;
-        Engine = await HullEngine.OpenAsync(Options, parts with { Log = line => { lock (Log) Log.Add(line); } });
+        Engine = await HullEngine.OpenAsync(Options, parts with { Pressure = Memory, Log = line => { lock (Log) Log.Add(line); } });
     }
 }

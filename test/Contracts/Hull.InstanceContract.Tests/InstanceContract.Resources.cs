@@ -73,6 +73,31 @@ public abstract partial class InstanceContract
         Assert.Empty(await Workloads.ListAsync(new WorkloadFilter { All = true }, false, default));
     }
 
+    [Fact]
+    public async Task Memory_is_taken_from_a_low_priority_and_given_back()
+    {
+        // Page cache, which can be taken from it, in the memory of its own or of its machine.
+        var low = await Host.RunAsync(Host.Config("sh", "-c", "dd if=/dev/zero of=/tmp/file bs=1M count=64 2>/dev/null; echo written; sleep 600") with
+        {
+            Resources = new ResourceLimits { Priority = 10, MemoryReservation = 16L << 20 },
+        });
+        var high = await Host.RunAsync(Host.Config("sleep", "600") with { Resources = new ResourceLimits { Priority = 90 } });
+        await EngineHost.EventuallyAsync(async () => (await Host.LogsAsync(low)).Contains("written"), "the file");
+        var before = (await Workloads.StatsAsync(low, false, default)).Current.Memory.Usage;
+        Host.Memory.IsShort = true;
+        await EngineHost.EventuallyAsync(async () => await TakenAsync(low) > 24L << 20, "memory to be taken");
+        Assert.Null(await TakenAsync(high));
+        // What a virtual machine gives first is what its guest does not use, so that nothing is seen of it inside.
+        if (Host.Options.DefaultIsolation == "container") Assert.True((await Workloads.StatsAsync(low, false, default)).Current.Memory.Usage + (16 << 20) < before);
+        Assert.Equal((0, "alive\n", ""), await Host.ExecAsync(low, "echo", "alive"));
+        Host.Memory.IsShort = false;
+        await EngineHost.EventuallyAsync(async () => await TakenAsync(low) is null, "memory to be given back");
+        Assert.True((await Host.InspectAsync(low)).State.IsRunning);
+    }
+
+    private async Task<long?> TakenAsync(string id) =>
+        (await Workloads.AllocationsAsync(default)).Single(one => one.Id == id).Taken?.Bytes;
+
     private ICgroup GroupCgroup(string name) => CgroupManager.Name(name, $"{Host.Options.CgroupParent}/group-{name}");
 
     /// <summary>Microseconds of processor time in 100 ms.</summary>

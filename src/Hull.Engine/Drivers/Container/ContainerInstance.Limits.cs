@@ -1,5 +1,6 @@
 using System.Globalization;
 using Hull.Core;
+using Hull.Engine.Resources;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Files;
 
@@ -13,6 +14,24 @@ internal partial class ContainerInstance
         Cgroup.Apply(CgroupTranslation.ToLimits(limits));
         return Task.CompletedTask;
     }
+
+    /// <summary>Files in the page cache can be read again; what is not of files is needed, and so are files of a tmpfs.</summary>
+    public virtual Task<MemoryHolding> ReadMemoryAsync(CancellationToken cancellationToken)
+    {
+        var memory = Cgroup.ReadStats().Memory;
+        var isUnified = Cgroup.Version == CgroupVersion.V2;
+        var held = (long)(memory?.Memory.Usage ?? 0);
+        var cache = Detail(isUnified ? "file" : "total_cache") - Detail(isUnified ? "shmem" : "total_shmem");
+        return Task.FromResult(new MemoryHolding(held, Math.Max(0, held - Math.Max(0, cache))));
+
+        long Detail(string name) => (long)(memory?.Detail.GetValueOrDefault(name) ?? 0);
+    }
+
+    public virtual Task PressMemoryAsync(long? bytes, CancellationToken cancellationToken) => Task.Run(() =>
+    {
+        if (bytes is { } target) CgroupMemory.Press(Cgroup, target);
+        else CgroupMemory.Release(Cgroup);
+    }, cancellationToken);
 
     public virtual Task<InstanceStats> StatsAsync(CancellationToken cancellationToken)
     {

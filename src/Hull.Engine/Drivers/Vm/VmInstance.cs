@@ -2,6 +2,7 @@ using System.Globalization;
 using Hull.Core;
 using Hull.Engine.Drivers.Container;
 using Hull.Engine.Drivers.Shims;
+using Hull.Engine.Resources;
 using Hull.Engine.Workloads;
 using Hull.Hypervisor.Monitor;
 using Hull.Linux.Cgroups;
@@ -83,6 +84,18 @@ internal sealed class VmInstance(VmDriver driver, InstanceSpec spec, ICgroup cgr
 
         static long Limit(long? value) => value is null ? -1 : Math.Max(0, value.Value);
     }
+
+    /// <summary>What the guest's kernel could give away is not needed, but for a margin in which its programs can grow meanwhile.</summary>
+    public override async Task<MemoryHolding> ReadMemoryAsync(CancellationToken cancellationToken)
+    {
+        const long margin = 32L << 20;
+        var actual = await Control.BalloonAsync(0).ConfigureAwait(false);
+        var inside = await Control.StatisticsAsync().ConfigureAwait(false);
+        return new MemoryHolding(actual, Math.Max(0, actual - Math.Max(0, inside.GuestFreeBytes - margin)));
+    }
+
+    /// <summary>By the balloon, which gives back by itself when the guest would have to kill (deflate-on-oom).</summary>
+    public override Task PressMemoryAsync(long? bytes, CancellationToken cancellationToken) => Control.BalloonAsync(bytes ?? -1);
 
     /// <summary>
     /// Memory and processes as the guest's kernel counts them; processor time and input and output as the host's does,

@@ -43,6 +43,9 @@ internal sealed class FakeEngine : IHullEngine, IWorkloads, IExecs, IEvents
 
     public IVolumeManager Volumes => throw HullException.Unsupported("the fake has no volumes");
 
+    public Task<IReadOnlyList<Hull.Engine.Resources.Allocation>> AllocationsAsync(CancellationToken cancellationToken) =>
+        throw HullException.Unsupported("the fake has no allocations");
+
     public Hull.Engine.Resources.IResourceGroups Groups => throw HullException.Unsupported("the fake has no groups");
 
     public IReadOnlyDictionary<string, IInstanceDriver> Drivers { get; } = new Dictionary<string, IInstanceDriver>();
