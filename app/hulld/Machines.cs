@@ -24,7 +24,13 @@ internal static class Machines
                         found[architecture] = search = DetectAsync(architecture, cache, cancellation);
                     return search;
                 }
-            }, engine.Networks) { Log = log.Line, Admission = engine.Admission, ReservedPercent = options.Resources.VmMemoryPercent }, TimeProvider.System, cancellationToken);
+            }, engine.Networks)
+        {
+            Log = log.Line,
+            CgroupParent = options.CgroupParent,
+            Admission = engine.Admission,
+            ReservedPercent = options.Resources.VmMemoryPercent,
+        }, TimeProvider.System, cancellationToken);
     }
 
     private static async Task<IHypervisor> DetectAsync(string architecture, string cache, CancellationToken cancellationToken) =>

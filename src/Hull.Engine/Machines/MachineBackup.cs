@@ -22,6 +22,19 @@ public sealed record MachineBackup(string Name, string MachineId, DateTimeOffset
     public void Write(string directory) =>
         AtomicFile.WriteJson(Path.Combine(directory, Document), this, MachineBackupJson.Default.MachineBackup);
 
+    /// <summary>The files that a disk's image stands on: those of the backups this one adds to.</summary>
+    public IReadOnlyList<string> Below(string directory, string diskId)
+    {
+        if (Parent is null) return [];
+        if (Parent != Path.GetFileName(Parent)) throw HullException.Corrupted($"backup '{Name}' names a parent outside its directory: '{Parent}'");
+        var above = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(directory))!, Parent);
+        return Read(above).FilesFrom(above, diskId);
+    }
+
+    /// <summary>A disk's image in this backup, and what it stands on.</summary>
+    public IReadOnlyList<string> FilesFrom(string directory, string diskId) =>
+        Disks.TryGetValue(diskId, out var file) ? [Path.Combine(directory, Path.GetFileName(file.Name)), .. Below(directory, diskId)] : [];
+
     /// <summary>
     /// Checks this backup and all it stands on: every file is there, is what its checksum says, and is an image without
     /// damage. Throws <see cref="ErrorKind.DataCorrupted"/>.
@@ -35,7 +48,7 @@ public sealed record MachineBackup(string Name, string MachineId, DateTimeOffset
             if (!File.Exists(path)) throw HullException.Corrupted($"backup '{Name}' lacks the image of {id}, '{file.Name}'");
             if (await BackupFile.SumAsync(path, cancellationToken).ConfigureAwait(false) != file.Sha256)
                 throw HullException.Corrupted($"the image '{path}' of backup '{Name}' is not what was written: its checksum differs");
-            await DiskImage.CheckAsync(path, "qcow2", cancellationToken).ConfigureAwait(false);
+            await DiskImage.CheckAsync(path, "qcow2", cancellationToken, Below(directory, id)).ConfigureAwait(false);
         }
 
         if (Parent is null) return;

@@ -139,6 +139,12 @@ public sealed record MachineRecord
 
     /// <summary>The snapshot its disks stand on now.</summary>
     public string? Current { get; init; }
+
+    /// <summary>
+    /// The image that each of its files stands on, by file name, as an absolute path. What the files say of it themselves is
+    /// not believed: the monitor writes them. Null in a document from before it was kept.
+    /// </summary>
+    public IReadOnlyDictionary<string, string>? Backings { get; init; }
 }
 
 /// <summary>A monitor process, told apart from a later one with the same number by its start time.</summary>

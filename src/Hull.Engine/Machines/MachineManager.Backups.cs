@@ -57,7 +57,7 @@ public sealed partial class MachineManager
                 if (backup.Disks.TryGetValue(disk.Id, out var file))
                 {
                     await DiskImage.ConvertAsync(Path.Combine(backupDirectory, file.Name), "qcow2",
-                        Path.Combine(directory, disk.Id + ".qcow2"), "qcow2", null, cancellationToken).ConfigureAwait(false);
+                        Path.Combine(directory, disk.Id + ".qcow2"), "qcow2", null, cancellationToken, backup.Below(backupDirectory, disk.Id)).ConfigureAwait(false);
                     disks.Add(disk with { File = disk.Id + ".qcow2", Format = "qcow2", Slot = null });
                 }
                 else disks.Add(disk with { Slot = null });
@@ -74,6 +74,7 @@ public sealed partial class MachineManager
         foreach (var disk in record.Config.Disks.Where(disk => !disk.Medium))
         {
             var path = Path.Combine(target, disk.Id + ".qcow2");
+            IReadOnlyList<string> below = parent?.FilesFrom(Path.Combine(Path.GetDirectoryName(target)!, parent.Name), disk.Id) ?? [];
             if (parent is null)
             {
                 var source = await DiskImage.InspectAsync(Path.Combine(_store.DirectoryOf(record.Id), disk.File), disk.Format, cancellationToken).ConfigureAwait(false);
@@ -83,10 +84,11 @@ public sealed partial class MachineManager
             {
                 if (!parent.Disks.TryGetValue(disk.Id, out var before))
                     throw HullException.Conflict($"the last backup does not hold {disk.Id}: make a full one");
-                await DiskImage.CreateOverlayAsync(path, $"../{parent.Name}/{before.Name}", "qcow2", cancellationToken).ConfigureAwait(false);
+                await DiskImage.CreateOverlayAsync(path, $"../{parent.Name}/{before.Name}", "qcow2", cancellationToken, below).ConfigureAwait(false);
             }
 
-            jobs.Add(new DiskBackup(disk.Id, new ImageDisk(path, "qcow2", ReadOnly: false)));
+            jobs.Add(new DiskBackup(disk.Id, below.Reverse().Append(path).Aggregate((ImageDisk?)null, (lower, file) =>
+                new ImageDisk(file, "qcow2", ReadOnly: file != path) { Backing = lower, IsWhole = lower is null })!));
         }
 
         await machine.BackupDisksAsync(jobs, BackupBitmap, incremental: parent is not null, cancellationToken).ConfigureAwait(false);
@@ -105,7 +107,7 @@ public sealed partial class MachineManager
         var runtime = Directory.CreateDirectory(RuntimeDirectoryOf(record.Id)).FullName;
         try
         {
-            var config = Describe(AsNew(record)) with { Nics = [], VncSocket = null, TpmSocket = null };
+            var config = Describe(AsNew(record)) with { Nics = [], VncSocket = null };
             await using var machine = await hypervisor.LaunchAsync(config with { Disks = [.. config.Disks.Where(disk => disk.Id != "seed")] },
                 LaunchOptions(record) with { ControlSocket = null }, cancellationToken).ConfigureAwait(false);
             await operation(machine).ConfigureAwait(false);
@@ -113,6 +115,7 @@ public sealed partial class MachineManager
         }
         finally
         {
+            RemoveJails(record.Id);
             Directory.Delete(runtime, recursive: true);
         }
     }

@@ -42,8 +42,7 @@ public sealed partial class MachineManager
             }
 
             var saved = _store.Save(record with { Config = record.Config with { Disks = [.. record.Config.Disks.Where(one => one.Id != diskId)] } });
-            if (!disk.Medium && !record.Snapshots.Any(snapshot => snapshot.Disks.Values.Contains(disk.File)))
-                File.Delete(Path.Combine(_store.DirectoryOf(record.Id), disk.File));
+            if (!disk.Medium && !record.Snapshots.Any(snapshot => snapshot.Disks.Values.Contains(disk.File))) DeleteFiles(record, [disk.File]);
             return View(saved);
         }, cancellationToken);
 
@@ -70,7 +69,6 @@ public sealed partial class MachineManager
                 taps?.TryGetValue(nic.Id, out var number) == true ? new TapNic(number) : new UnconnectedNic(), nic.Model))],
             Serial = new SocketChannel(Path.Combine(runtime, "serial")),
             VncSocket = config.Display ? Path.Combine(runtime, "vnc") : null,
-            TpmSocket = config.Tpm ? Path.Combine(runtime, "tpm") : null,
             HotplugSlots = HotplugSlots,
         };
     }
@@ -80,7 +78,7 @@ public sealed partial class MachineManager
 
     private DiskConfig Describe(MachineRecord record, MachineDisk disk) => new(
         disk.Id,
-        new ImageDisk(Path.Combine(_store.DirectoryOf(record.Id), disk.File), disk.Format, ReadOnly: disk.Medium),
+        ImageOf(Path.Combine(_store.DirectoryOf(record.Id), disk.File), disk.Format, readOnly: disk.Medium),
         !disk.Medium ? DiskBus.Virtio : record.Config.Architecture == "arm64" ? DiskBus.ScsiCdRom : DiskBus.CdRom,
         Serial: disk.Id,
         BootIndex: disk.BootIndex,

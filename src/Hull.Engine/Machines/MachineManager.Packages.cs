@@ -24,7 +24,7 @@ public sealed partial class MachineManager
                 {
                     var source = Path.Combine(_store.DirectoryOf(record.Id), disk.File);
                     var file = $"{record.Config.Name}-{disk.Id}.vmdk";
-                    await DiskImage.ConvertAsync(source, disk.Format, Path.Combine(work, file), "vmdk", "subformat=streamOptimized", cancellationToken).ConfigureAwait(false);
+                    await DiskImage.ConvertAsync(source, disk.Format, Path.Combine(work, file), "vmdk", "subformat=streamOptimized", cancellationToken, Below(source)).ConfigureAwait(false);
                     disks.Add(new OvfDisk(file, (await DiskImage.InspectAsync(source, disk.Format, cancellationToken).ConfigureAwait(false)).VirtualBytes));
                 }
 
@@ -61,7 +61,7 @@ public sealed partial class MachineManager
                     (source, disk) = (copy, disk with { Format = "qcow2" });
                 }
 
-                await DiskImage.ConvertAsync(source, disk.Format, part, format, null, cancellationToken).ConfigureAwait(false);
+                await DiskImage.ConvertAsync(source, disk.Format, part, format, null, cancellationToken, Below(source)).ConfigureAwait(false);
                 File.Move(part, path);
                 return true;
             }

@@ -104,6 +104,7 @@ public sealed partial class MachineManager
         if (Find(record.Id) is not null) throw new HullException(ErrorKind.NotModified, $"machine '{record.Config.Name}' runs already");
         var hypervisor = await _options.HypervisorFor(record.Config.Architecture, cancellationToken).ConfigureAwait(false);
         var runtime = RuntimeDirectoryOf(record.Id);
+        RemoveJails(record.Id);
         if (Directory.Exists(runtime)) Directory.Delete(runtime, recursive: true);
         Directory.CreateDirectory(runtime, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         try
@@ -147,6 +148,7 @@ public sealed partial class MachineManager
             {
                 _options.Admission?.Release(record.Id);
                 await DisconnectAsync(record.Id).ConfigureAwait(false);
+                RemoveJails(record.Id);
                 Directory.Delete(runtime, recursive: true);
             }
 
@@ -171,25 +173,38 @@ public sealed partial class MachineManager
         var taps = new Dictionary<string, int>();
         foreach (var nic in record.Config.Nics.Where(nic => nic is { Network: not null, Slot: null })) taps.Add(nic.Id, descriptors.Add(OpenTap(record, nic)));
         var config = Describe(record, taps) with { Incoming = incoming };
-        var tpm = config.TpmSocket is { } socket
-            ? await TpmEmulator.StartAsync(Path.Combine(_store.DirectoryOf(record.Id), "tpm"), socket, cancellationToken).ConfigureAwait(false)
-            : null;
-        try
+        if (record.Config.Tpm)
         {
-            return await hypervisor.LaunchAsync(config, LaunchOptions(record) with { Descriptors = descriptors }, cancellationToken).ConfigureAwait(false);
+            var directory = _store.DirectoryOf(record.Id);
+            var tpm = TpmEmulator.Start(Path.Combine(directory, "tpm"), Path.Combine(directory, "tpm.log"), JailOf(record.Id, "tpm"));
+            config = config with { Tpm = new DescriptorChannel(descriptors.Add(tpm)) };
         }
-        catch
-        {
-            tpm?.Kill(9);
-            throw;
-        }
+
+        return await hypervisor.LaunchAsync(config, LaunchOptions(record) with { Descriptors = descriptors }, cancellationToken).ConfigureAwait(false);
     }
 
     private LaunchOptions LaunchOptions(MachineRecord record) => new()
     {
         LogPath = Path.Combine(_store.DirectoryOf(record.Id), "monitor.log"),
         ControlSocket = Path.Combine(RuntimeDirectoryOf(record.Id), "control"),
+        Jail = JailOf(record.Id, "monitor") with { SocketDirectory = RuntimeDirectoryOf(record.Id) },
     };
+
+    /// <summary>
+    /// The jail of a machine's monitor or of its TPM, each with a root of its own. They are one user, whom nothing of this host
+    /// belongs to but what the machine itself writes: disks, medium, state and screen reach them as open files.
+    /// </summary>
+    private QemuJail JailOf(string id, string part) => new(Path.Combine(_options.RuntimeDirectory, $"{id[..16]}.{part}"),
+        $"{_options.CgroupParent.TrimEnd('/')}/{part}-{id[..16]}", QemuJail.UserFor(id), []);
+
+    /// <summary>Whether a cgroup's name is that of a machine's jail that is there.</summary>
+    internal static bool OwnsCgroup(string executionRoot, string name) =>
+        name.Split('-') is [var part, var id] && Directory.Exists(Path.Combine(executionRoot, "machines", $"{id}.{part}"));
+
+    private void RemoveJails(string id)
+    {
+        foreach (var part in (string[])["monitor", "tpm"]) JailOf(id, part).Remove();
+    }
 
     private void Track(string id, IVirtualMachine machine, bool paused)
     {
@@ -219,10 +234,11 @@ public sealed partial class MachineManager
         try
         {
             await DisconnectAsync(id).ConfigureAwait(false);
+            RemoveJails(id);
         }
         catch (HullException error)
         {
-            _options.Log($"the network of machine {RandomId.Short(id)} could not be taken back: {error.FullMessage}");
+            _options.Log($"what machine {RandomId.Short(id)} had while it ran could not be taken back: {error.FullMessage}");
         }
 
         var runtime = RuntimeDirectoryOf(id);

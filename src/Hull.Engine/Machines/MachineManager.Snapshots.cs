@@ -2,7 +2,6 @@ using System.Globalization;
 using Hull.Core;
 using Hull.Hypervisor;
 using Hull.Hypervisor.Disks;
-using Hull.Linux.Processes;
 
 namespace Hull.Engine.Machines;
 
@@ -44,7 +43,7 @@ public sealed partial class MachineManager
 
             var abandoned = WritableFiles(record);
             var disks = await OverlayAsync(record, snapshot, cancellationToken).ConfigureAwait(false);
-            record = _store.Save(record with
+            record = _store.Save(WithBackings(record, BackingsOf(record, snapshot, disks)) with
             {
                 // The name is not part of what goes back: it may belong to another machine by now.
                 Config = snapshot.Config with { Name = record.Config.Name, Disks = disks },
@@ -52,6 +51,7 @@ public sealed partial class MachineManager
                 WantedRunning = false,
             });
             DeleteFiles(record, abandoned);
+            record = _store.Get(record.Id);
             return snapshot.StateFile is not null
                 ? await StartAsync(record, snapshot, cancellationToken).ConfigureAwait(false)
                 : View(record);
@@ -68,7 +68,7 @@ public sealed partial class MachineManager
             RequireStopped(record, $"remove the snapshot '{name}'");
             RequireNoLinkedClone(record);
             foreach (var (_, file) in snapshot.Disks) await MergeIntoChildrenAsync(record, file, cancellationToken).ConfigureAwait(false);
-            var saved = _store.Save(record with
+            var saved = _store.Save(_store.Get(record.Id) with
             {
                 Snapshots = [.. record.Snapshots.Where(other => other.Name != name)
                     .Select(other => other.Parent == name ? other with { Parent = snapshot.Parent } : other)],
@@ -84,25 +84,30 @@ public sealed partial class MachineManager
     /// and, at its first boot, through cloud-init its own identity.
     /// </summary>
     public Task<MachineView> CloneAsync(string machine, string name, bool linked, CancellationToken cancellationToken = default) =>
-        ExclusiveAsync(machine, source => MakeAsync(name, async directory =>
+        ExclusiveAsync(machine, source =>
         {
-            var frozen = linked
-                ? await TakeSnapshotAsync(source, "clone-" + Path.GetFileName(directory)[..8], memory: false, $"what the clone '{name}' stands on", cancellationToken).ConfigureAwait(false)
-                : null;
-            if (frozen is null) await CopyDisksAsync(source, directory, cancellationToken).ConfigureAwait(false);
-            foreach (var disk in source.Config.Disks.Where(disk => frozen is not null && !disk.Medium))
+            var backings = new Dictionary<string, string>();
+            return MakeAsync(name, async directory =>
             {
-                await DiskImage.CreateOverlayAsync(Path.Combine(directory, disk.Id + ".qcow2"), Path.Combine(_store.DirectoryOf(source.Id), frozen!.Disks[disk.Id]), disk.Format, cancellationToken)
-                    .ConfigureAwait(false);
-            }
+                if (linked) await FreezeAsync(source, name, backings, cancellationToken).ConfigureAwait(false);
+                else await CopyDisksAsync(source, directory, cancellationToken).ConfigureAwait(false);
+                foreach (var (file, frozen) in backings)
+                    await DiskImage.CreateOverlayAsync(Path.Combine(directory, file), frozen, "qcow2", cancellationToken, Below(frozen)).ConfigureAwait(false);
+                return source.Config with
+                {
+                    Disks = [.. source.Config.Disks.Select(disk => (disk.Medium ? disk : disk with { File = disk.Id + ".qcow2", Format = "qcow2" }) with { Slot = null })],
+                    // The same port of the host is not published twice.
+                    Ports = [],
+                };
+            }, backings);
+        }, cancellationToken);
 
-            return source.Config with
-            {
-                Disks = [.. source.Config.Disks.Select(disk => (disk.Medium ? disk : disk with { File = disk.Id + ".qcow2", Format = "qcow2" }) with { Slot = null })],
-                // The same port of the host is not published twice.
-                Ports = [],
-            };
-        }), cancellationToken);
+    /// <summary>Takes the snapshot that a linked clone stands on, and adds its files by the clone's.</summary>
+    private async Task FreezeAsync(MachineRecord source, string clone, Dictionary<string, string> backings, CancellationToken cancellationToken)
+    {
+        var frozen = await TakeSnapshotAsync(source, "clone-" + RandomId.New()[..8], memory: false, $"what the clone '{clone}' stands on", cancellationToken).ConfigureAwait(false);
+        foreach (var (disk, file) in frozen.Disks) backings.Add(disk + ".qcow2", Path.Combine(_store.DirectoryOf(source.Id), file));
+    }
 
     /// <summary>Writes whole copies of a machine's disks as they are now, while it runs or not.</summary>
     private async Task CopyDisksAsync(MachineRecord source, string directory, CancellationToken cancellationToken)
@@ -113,7 +118,7 @@ public sealed partial class MachineManager
             var (from, to) = (Path.Combine(_store.DirectoryOf(source.Id), disk.File), Path.Combine(directory, disk.Id + ".qcow2"));
             if (Find(source.Id) is null)
             {
-                await DiskImage.ConvertAsync(from, disk.Format, to, "qcow2", null, cancellationToken).ConfigureAwait(false);
+                await DiskImage.ConvertAsync(from, disk.Format, to, "qcow2", null, cancellationToken, Below(from)).ConfigureAwait(false);
                 continue;
             }
 
@@ -133,7 +138,7 @@ public sealed partial class MachineManager
         var disks = await OverlayAsync(record, snapshot, cancellationToken).ConfigureAwait(false);
         // The overlays are recorded before the change over. Should this process end in between, the machine goes on with
         // the frozen files, on which the recorded overlays stand empty: whichever it was, nothing is lost.
-        record = _store.Save(_store.Get(record.Id) with { Config = record.Config with { Disks = disks } });
+        record = _store.Save(WithBackings(_store.Get(record.Id), BackingsOf(record, snapshot, disks)) with { Config = record.Config with { Disks = disks } });
         try
         {
             if (Find(record.Id) is { } live) await SwitchAsync(record, live, disks, snapshot.StateFile, cancellationToken).ConfigureAwait(false);
@@ -182,26 +187,27 @@ public sealed partial class MachineManager
             }
 
             var file = string.Create(CultureInfo.InvariantCulture, $"{disk.Id}-{RandomId.New()[..8]}.qcow2");
-            await DiskImage.CreateOverlayAsync(Path.Combine(directory, file), Path.Combine(directory, snapshot.Disks[disk.Id]),
-                disk.Format, cancellationToken).ConfigureAwait(false);
+            var frozen = Path.Combine(directory, snapshot.Disks[disk.Id]);
+            await DiskImage.CreateOverlayAsync(Path.Combine(directory, file), frozen, disk.Format, cancellationToken, Below(frozen)).ConfigureAwait(false);
             disks.Add(disk with { File = file, Format = "qcow2" });
         }
 
         return disks;
     }
 
+    private IEnumerable<(string File, string? Backing)> BackingsOf(MachineRecord record, MachineSnapshot snapshot, IReadOnlyList<MachineDisk> overlays) =>
+        overlays.Where(disk => !disk.Medium).Select(disk => (disk.File, (string?)Path.Combine(_store.DirectoryOf(record.Id), snapshot.Disks[disk.Id])));
+
     /// <summary>Copies what a frozen file holds into those that stand on it, and lets them stand on its own parent.</summary>
     private async Task MergeIntoChildrenAsync(MachineRecord record, string file, CancellationToken cancellationToken)
     {
         var directory = _store.DirectoryOf(record.Id);
-        var parent = (await DiskImage.InspectAsync(Path.Combine(directory, file), cancellationToken: cancellationToken).ConfigureAwait(false)).BackingFile;
-        foreach (var child in Directory.EnumerateFiles(directory, "*.qcow2").Where(path => Path.GetFileName(path) != file))
+        var path = Path.Combine(directory, file);
+        var parent = BackingOf(path);
+        foreach (var child in (record.Backings ?? new Dictionary<string, string>()).Where(pair => pair.Value == path).Select(pair => pair.Key))
         {
-            var info = await DiskImage.InspectAsync(child, "qcow2", cancellationToken).ConfigureAwait(false);
-            if (info.BackingFile is null || Path.GetFullPath(info.BackingFile) != Path.Combine(directory, file)) continue;
-            string[] arguments = ["rebase", "-q", "-f", "qcow2", "-b", parent ?? "", .. parent is null ? Array.Empty<string>() : ["-F", "qcow2"], child];
-            var result = await ChildProcess.RunAsync(new ChildProcessOptions("qemu-img", arguments), cancellationToken: cancellationToken).ConfigureAwait(false);
-            result.RequireSuccess();
+            await DiskImage.RebaseAsync(Path.Combine(directory, child), parent, Below(Path.Combine(directory, child)), cancellationToken).ConfigureAwait(false);
+            _store.Save(WithBackings(_store.Get(record.Id), [(child, parent)]));
         }
     }
 
@@ -219,6 +225,7 @@ public sealed partial class MachineManager
     private void DeleteFiles(MachineRecord record, IReadOnlyList<string> files)
     {
         foreach (var file in files) File.Delete(Path.Combine(_store.DirectoryOf(record.Id), file));
+        _store.Save(WithBackings(_store.Get(record.Id), files.Select(file => (file, (string?)null))));
     }
 
     private void RequireNoLinkedClone(MachineRecord record)
@@ -226,11 +233,8 @@ public sealed partial class MachineManager
         var directory = _store.DirectoryOf(record.Id) + "/";
         foreach (var other in _store.All.Where(other => other.Id != record.Id))
         {
-            foreach (var file in Directory.EnumerateFiles(_store.DirectoryOf(other.Id), "*.qcow2"))
-            {
-                if (Qcow2Header.BackingFileOf(file)?.StartsWith(directory, StringComparison.Ordinal) == true)
-                    throw HullException.Conflict($"machine '{other.Config.Name}' is a linked clone of '{record.Config.Name}': remove it first");
-            }
+            if (other.Backings?.Values.Any(backing => backing.StartsWith(directory, StringComparison.Ordinal)) == true)
+                throw HullException.Conflict($"machine '{other.Config.Name}' is a linked clone of '{record.Config.Name}': remove it first");
         }
     }
 }

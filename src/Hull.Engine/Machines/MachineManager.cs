@@ -18,6 +18,9 @@ namespace Hull.Engine.Machines;
 public sealed record MachineManagerOptions(string StateDirectory, string RuntimeDirectory,
     Func<string, CancellationToken, Task<IHypervisor>> HypervisorFor, NetworkManager? Networks = null)
 {
+    /// <summary>The cgroup below which those of the monitors are.</summary>
+    public string CgroupParent { get; init; } = "/hull";
+
     /// <summary>Receives one line per noteworthy event.</summary>
     public Action<string> Log { get; init; } = _ => { };
 
@@ -56,6 +59,8 @@ public sealed partial class MachineManager : IAsyncDisposable
         CancellationToken cancellationToken = default)
     {
         var manager = new MachineManager(options, clock ?? TimeProvider.System);
+        manager.LearnBackings();
+        DiskImage.RemoveRemains();
         var monitors = QemuMonitors.Find();
         foreach (var record in manager._store.All) await manager.ReconcileAsync(record, monitors, cancellationToken).ConfigureAwait(false);
         return manager;
@@ -85,7 +90,8 @@ public sealed partial class MachineManager : IAsyncDisposable
 
     /// <summary>Makes a machine in a directory of its own, which goes again where that fails.</summary>
     /// <param name="fill">Makes the disks in the directory and answers the config; MAC addresses that are missing or another's are given here.</param>
-    private async Task<MachineView> MakeAsync(string name, Func<string, Task<MachineConfig>> fill)
+    /// <param name="backings">What files of the disks stand on, read when they are made; null for none.</param>
+    private async Task<MachineView> MakeAsync(string name, Func<string, Task<MachineConfig>> fill, IReadOnlyDictionary<string, string>? backings = null)
     {
         var id = RandomId.New();
         var directory = _store.Reserve(id, name);
@@ -104,6 +110,7 @@ public sealed partial class MachineManager : IAsyncDisposable
                 }).Validated(),
                 Created = _clock.GetUtcNow(),
                 InstanceId = "i-" + id[..16],
+                Backings = backings?.ToDictionary() ?? [],
             }));
         }
         catch

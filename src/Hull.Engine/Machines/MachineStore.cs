@@ -53,6 +53,12 @@ internal sealed class MachineStore
         }
     }
 
+    /// <summary>By the whole id; null where there is none.</summary>
+    public MachineRecord? TryGet(string id)
+    {
+        lock (_gate) return _records.GetValueOrDefault(id);
+    }
+
     /// <summary>Makes the directory of a machine to be; <see cref="Save"/> makes it one. The name is held from then on.</summary>
     public string Reserve(string id, string name)
     {

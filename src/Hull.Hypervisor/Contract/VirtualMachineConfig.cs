@@ -56,8 +56,8 @@ public sealed record VirtualMachineConfig
     /// <summary>Unix socket on which the screen is served by VNC; null means no display device.</summary>
     public string? VncSocket { get; init; }
 
-    /// <summary>Unix socket of a TPM emulator; null where the machine has no TPM.</summary>
-    public string? TpmSocket { get; init; }
+    /// <summary>Connection to a TPM emulator; null where the machine has no TPM.</summary>
+    public DescriptorChannel? Tpm { get; init; }
 
     /// <summary>Whether the machine waits for a saved state instead of booting.</summary>
     public bool Incoming { get; init; }
@@ -115,7 +115,14 @@ public sealed record PlaceholderDisk(long Bytes, bool ReadOnly) : DiskBackend(Re
 
 /// <summary>An image file in one of the formats <c>raw</c>, <c>qcow2</c>, <c>vmdk</c>, <c>vdi</c>, <c>vhdx</c>.</summary>
 /// <param name="Discard">Whether blocks the guest discards are freed in the file.</param>
-public sealed record ImageDisk(string Path, string Format, bool ReadOnly, bool Discard = true) : DiskBackend(ReadOnly);
+public sealed record ImageDisk(string Path, string Format, bool ReadOnly, bool Discard = true) : DiskBackend(ReadOnly)
+{
+    /// <summary>The image below, where this one is an overlay. What the file itself says of it is not followed then.</summary>
+    public ImageDisk? Backing { get; init; }
+
+    /// <summary>There is no image below, whatever the file says.</summary>
+    public bool IsWhole { get; init; }
+}
 
 /// <summary>A network device of a machine.</summary>
 /// <param name="Id">Device id, unique in the machine.</param>

@@ -99,7 +99,8 @@ public static class QemuCommandLine
                     .Add("readonly", true).Add("file", firmware.Code).ToOptionText()]);
                 if (firmware.Variables is not null)
                 {
-                    arguments.AddRange(["-drive", new QemuProperties().Add("if", "pflash").Add("format", "raw")
+                    // A passed descriptor cannot be opened for reading first, as this option would have it.
+                    arguments.AddRange(["-drive", new QemuProperties().Add("if", "pflash").Add("format", "raw").Add("auto-read-only", false)
                         .Add("file", firmware.Variables).ToOptionText()]);
                 }
 
@@ -146,9 +147,9 @@ public static class QemuCommandLine
             arguments.AddRange(["-vnc", "unix:" + config.VncSocket]);
         }
 
-        if (config.TpmSocket is not null)
+        if (config.Tpm is not null)
         {
-            arguments.AddRange(["-chardev", QemuDevices.ClientChardev("tpm0-socket", config.TpmSocket)]);
+            arguments.AddRange(["-chardev", QemuDevices.Chardev("tpm0-socket", config.Tpm)]);
             arguments.AddRange(["-tpmdev", "emulator,id=tpm0,chardev=tpm0-socket", "-device", config.Architecture == "arm64" ? "tpm-tis-device,tpmdev=tpm0" : "tpm-crb,tpmdev=tpm0"]);
         }
 

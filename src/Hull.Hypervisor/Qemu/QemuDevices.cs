@@ -25,12 +25,18 @@ public static class QemuDevices
     {
         PlaceholderDisk disk => new QemuProperties().Add("driver", "null-co").Add("node-name", name)
             .Add("size", disk.Bytes).Add("read-zeroes", true).Add("read-only", disk.ReadOnly),
-        ImageDisk image => new QemuProperties().Add("driver", image.Format).Add("node-name", name)
-            .Add("read-only", image.ReadOnly)
-            .Add("discard", image.Discard && !image.ReadOnly ? "unmap" : "ignore")
-            .Add("file", FileNode(image)),
+        ImageDisk image => Image(new QemuProperties().Add("driver", image.Format).Add("node-name", name), image),
         _ => throw HullException.Unsupported($"qemu has no block driver for {backend.GetType().Name}"),
     };
+
+    private static QemuProperties Image(QemuProperties node, ImageDisk image)
+    {
+        node.Add("read-only", image.ReadOnly)
+            .Add("discard", image.Discard && !image.ReadOnly ? "unmap" : "ignore")
+            .Add("file", FileNode(image));
+        if (image.Backing is { } below) return node.Add("backing", Image(new QemuProperties().Add("driver", below.Format), below with { ReadOnly = true }));
+        return image is { IsWhole: true, Format: "qcow2" } ? node.AddNull("backing") : node;
+    }
 
     public static QemuProperties Nic(NicConfig nic, string? bus = null)
     {

@@ -39,7 +39,7 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
             var qmp = await QmpClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), cancellationToken: cancellationToken).ConfigureAwait(false);
-            var machine = new QemuMachine(config, process, qmp, Capabilities, options.LogPath);
+            var machine = new QemuMachine(config, process, qmp, Capabilities, options);
             await machine.LearnNodesAsync(cancellationToken).ConfigureAwait(false);
             return machine;
         }
@@ -61,7 +61,7 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         try
         {
             using var log = options.LogPath is null ? null : OpenLog(options.LogPath);
-            var arguments = QemuCommandLine.Build(config, accelerator.Name, new DescriptorChannel(monitorNumber), options.ControlSocket,
+            var arguments = QemuCommandLine.Build(options.Jail is null ? config : QemuFiles.Pass(config, descriptors), accelerator.Name, new DescriptorChannel(monitorNumber), options.ControlSocket,
                 descriptors.FileNumbers);
             process = options.Jail is { } jail
                 ? jail.Start(installation.Program, arguments, log, descriptors.Descriptors, accelerator.Name == "kvm")
@@ -75,7 +75,8 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
             // The far ends must be open in the monitor alone, or its end would never be seen on the near ones.
             descriptors.Dispose();
             var qmp = await ConnectAsync(process, monitor, options.LogPath, cancellationToken).ConfigureAwait(false);
-            return new QemuMachine(config, process, qmp, Capabilities, options.LogPath);
+            options.Jail?.Close();
+            return new QemuMachine(config, process, qmp, Capabilities, options);
         }
         catch
         {

@@ -1,4 +1,5 @@
 using Hull.Linux;
+using Hull.Linux.Files;
 using Hull.Linux.Processes;
 using Hull.Oci.Runtime;
 using Hull.Runtime;
@@ -17,6 +18,18 @@ namespace Hull.Hypervisor.Qemu;
 /// <param name="ReadOnlyFiles">Files it may read, at the same paths; they must be readable for others.</param>
 public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId, IReadOnlyList<string> ReadOnlyFiles)
 {
+    /// <summary>
+    /// A directory in which the monitor makes its sockets, at the same path; null for none. It is the monitor's only until
+    /// <see cref="Close"/>: what a guest takes over later can put nothing else in their place.
+    /// </summary>
+    public string? SocketDirectory { get; init; }
+
+    /// <summary>Files and directories it may write, at the same paths; the user must have the right to.</summary>
+    public IReadOnlyList<string> WritablePaths { get; init; } = [];
+
+    /// <summary>What it keeps of root's capabilities.</summary>
+    public IReadOnlyList<string> Capabilities { get; init; } = [];
+
     private const uint FirstUser = 1_900_000_000;
 
     private string ContainerId => "vmm-" + Path.GetFileName(Directory.TrimEnd('/'));
@@ -28,7 +41,9 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
         FirstUser + BitConverter.ToUInt32(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(machineId))) % 100_000_000;
 
     /// <summary>Starts a program in the jail with the given descriptors as 3, 4, …</summary>
-    public ChildProcess Start(string program, IReadOnlyList<string> arguments, SafeFd? log, IReadOnlyList<SafeFd> descriptors, bool kvm)
+    /// <param name="log">Takes what it prints; null discards that.</param>
+    /// <param name="errors">Takes its error stream; null is <paramref name="log"/>.</param>
+    public ChildProcess Start(string program, IReadOnlyList<string> arguments, SafeFd? log, IReadOnlyList<SafeFd> descriptors, bool kvm, SafeFd? errors = null)
     {
         PrepareRoot();
         using var nothing = Check.Descriptor(
@@ -37,14 +52,49 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
         {
             Bundle = Directory,
             Spec = SpecFor(program, arguments, kvm),
-            Streams = new StandardStreams(nothing, log ?? nothing, log ?? nothing),
+            Streams = new StandardStreams(nothing, log ?? nothing, errors ?? log ?? nothing),
             ExtraDescriptors = descriptors,
         });
         return ChildProcess.Adopt(process.Pid, process.Pidfd, program);
     }
 
+    /// <summary>
+    /// Takes the directory of sockets away from the monitor, before any guest has run in it. Should a disk alone have been
+    /// enough to take the monitor over, what it put there in place of a socket is refused.
+    /// </summary>
+    public void Close()
+    {
+        if (SocketDirectory is not { } path) return;
+        SetOwner(path, 0);
+        using var directory = RootDirectory.Open(path, RootScope.Beneath);
+        foreach (var entry in directory.List().Where(entry => directory.Stat(entry.Name).Kind != FileKind.Socket))
+            throw new HullException(ErrorKind.PermissionDenied, $"the monitor made '{entry.Name}' in {path}, which is no socket");
+    }
+
+    /// <summary>Ends what still runs in the jail and takes its cgroup and its files back. Idempotent.</summary>
+    public void Remove()
+    {
+        if (!System.IO.Directory.Exists(Directory)) return;
+        Runtime.Delete(ContainerId, force: true);
+        System.IO.Directory.Delete(Directory, recursive: true);
+    }
+
+    /// <summary>Gives a directory, and the files in it, to a user.</summary>
+    public static void SetOwner(string path, uint user)
+    {
+        using var directory = RootDirectory.Open(path, RootScope.Beneath);
+        DescriptorMetadata.SetOwner(directory.Descriptor, user, user, path);
+        foreach (var entry in directory.List())
+        {
+            // A link, if one is there, and not what it points to.
+            using var file = directory.OpenPath(entry.Name, follow: false);
+            DescriptorMetadata.SetOwner(file, user, user, entry.Name);
+        }
+    }
+
     private void PrepareRoot()
     {
+        if (SocketDirectory is { } sockets) SetOwner(sockets, UserId);
         var root = Path.Combine(Directory, "root");
         foreach (var name in (string[])["usr", "proc", "dev", "tmp"]) System.IO.Directory.CreateDirectory(Path.Combine(root, name));
         // As merged-usr systems have it: the program interpreter is found by its old path.
@@ -67,6 +117,8 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
             mounts.Add(new MountSpec { Destination = program, Type = "bind", Source = program, Options = ["bind", "ro", "nosuid", "nodev"] });
         foreach (var file in ReadOnlyFiles)
             mounts.Add(new MountSpec { Destination = file, Type = "bind", Source = file, Options = ["bind", "ro", "nosuid", "nodev", "noexec"] });
+        foreach (var path in (string[])[.. WritablePaths, .. SocketDirectory is { } directory ? [directory] : Array.Empty<string>()])
+            mounts.Add(new MountSpec { Destination = path, Type = "bind", Source = path, Options = ["bind", "nosuid", "nodev", "noexec"] });
         return new Spec
         {
             OciVersion = "1.2.0",
@@ -79,6 +131,7 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
                 Env = ["PATH=/usr/bin"],
                 User = new UserSpec { Uid = UserId, Gid = UserId },
                 NoNewPrivileges = true,
+                Capabilities = Capabilities.Count == 0 ? null : new CapabilitiesSpec { Bounding = Capabilities, Effective = Capabilities, Permitted = Capabilities },
                 Rlimits = [new RlimitSpec { Type = "RLIMIT_CORE", Soft = 0, Hard = 0 }],
             },
             Mounts = mounts,

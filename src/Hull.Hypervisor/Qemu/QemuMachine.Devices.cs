@@ -1,6 +1,8 @@
 using System.Globalization;
 using Hull.Hypervisor.Qmp;
 using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Qemu;
 
@@ -17,7 +19,7 @@ public sealed partial class QemuMachine
         {
             var generation = _generations.GetValueOrDefault(diskId);
             var next = QemuDevices.NodeName(diskId, generation + 1);
-            await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(next, backend)), cancellationToken).ConfigureAwait(false);
+            await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(next, await PassAsync(backend, next, cancellationToken).ConfigureAwait(false))), cancellationToken).ConfigureAwait(false);
             try
             {
                 await RunAsync(QmpCommands.QomSet("/machine/peripheral/" + diskId, "drive", next), cancellationToken).ConfigureAwait(false);
@@ -37,8 +39,17 @@ public sealed partial class QemuMachine
         _capabilities.Demand(HypervisorFeature.HotplugDisk);
         var node = QemuDevices.NodeName(disk.Id);
         var slot = disk.Bus == DiskBus.Virtio ? TakeSlot(disk.Id, disk.Slot) : null;
-        await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(node, disk.Backend)), cancellationToken).ConfigureAwait(false);
-        await PlugAsync(disk.Id, QemuDevices.Disk(disk, node, slot), QmpCommands.BlockdevDelete(node), cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(node, await PassAsync(disk.Backend, node, cancellationToken).ConfigureAwait(false))), cancellationToken).ConfigureAwait(false);
+            await RunAsync(QmpCommands.DeviceAdd(QemuDevices.Disk(disk, node, slot)), cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            _slots.Remove(disk.Id);
+            await DropNodeAsync(node).ConfigureAwait(false);
+            throw;
+        }
     }, cancellationToken);
 
     public Task AttachNicAsync(NicConfig nic, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
@@ -130,7 +141,18 @@ public sealed partial class QemuMachine
     public async Task ScreenshotAsync(string path, CancellationToken cancellationToken = default)
     {
         if (Config.VncSocket is null) throw HullException.Unsupported($"machine {Config.Id} has no screen");
-        await RunAsync(QmpCommands.ScreenDump(path, "png"), cancellationToken).ConfigureAwait(false);
+        // Into an open file: the monitor may have no right to make one.
+        const string purpose = "screenshot";
+        using var file = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_TRUNC, 0x180), $"create {path}");
+        var set = await Qmp.ExecuteAsync(QmpCommands.PassFile(purpose), file, cancellationToken: cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await RunAsync(QmpCommands.ScreenDump($"/dev/fdset/{set}", "png"), cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            await RunAsync(QmpCommands.RemoveFd(set), CancellationToken.None).ConfigureAwait(false);
+        }
     }
 
     /// <summary>The node that now holds a disk's bytes.</summary>
@@ -195,16 +217,14 @@ public sealed partial class QemuMachine
 
     private async Task DropBackendsAsync(string deviceId, CancellationToken cancellationToken)
     {
-        foreach (var drop in (QmpCommand<QmpVoid>[])[QmpCommands.BlockdevDelete(NodeOf(deviceId)), QmpCommands.NetdevDelete("net-" + deviceId)])
+        await DropNodeAsync(NodeOf(deviceId)).ConfigureAwait(false);
+        try
         {
-            try
-            {
-                await RunAsync(drop, cancellationToken).ConfigureAwait(false);
-            }
-            catch (HullException cause) when (cause.Kind is ErrorKind.Internal or ErrorKind.NotFound)
-            {
-                // A device has one of the two backends.
-            }
+            await RunAsync(QmpCommands.NetdevDelete("net-" + deviceId), cancellationToken).ConfigureAwait(false);
+        }
+        catch (HullException cause) when (cause.Kind is ErrorKind.Internal or ErrorKind.NotFound)
+        {
+            // A device has one of the two backends.
         }
     }
 

@@ -16,9 +16,9 @@ public sealed partial class QemuMachine
                 foreach (var (diskId, overlay) in overlays)
                 {
                     var node = QemuDevices.NodeName(diskId, _generations.GetValueOrDefault(diskId) + 1);
-                    // The file names its backing file, but that one is open already: QEMU is to use the node it has.
-                    await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(node, overlay).AddNull("backing")), cancellationToken).ConfigureAwait(false);
                     added.Add(node);
+                    // The file names its backing file, but that one is open already: QEMU is to use the node it has.
+                    await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(node, await PassAsync(overlay, node, cancellationToken).ConfigureAwait(false)).AddNull("backing")), cancellationToken).ConfigureAwait(false);
                     actions.Add(("blockdev-snapshot", new QemuProperties().Add("node", NodeOf(diskId)).Add("overlay", node)));
                 }
 
@@ -26,7 +26,7 @@ public sealed partial class QemuMachine
             }
             catch
             {
-                foreach (var node in added) await RunAsync(QmpCommands.BlockdevDelete(node), CancellationToken.None).ConfigureAwait(false);
+                foreach (var node in added) await DropNodeAsync(node).ConfigureAwait(false);
                 throw;
             }
 
@@ -44,8 +44,8 @@ public sealed partial class QemuMachine
             foreach (var disk in disks)
             {
                 var target = "backup-" + disk.DiskId;
-                await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(target, disk.Target)), cancellationToken).ConfigureAwait(false);
                 targets.Add(target);
+                await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(target, await PassAsync(disk.Target, target, cancellationToken).ConfigureAwait(false))), cancellationToken).ConfigureAwait(false);
                 if (bitmap is not null) await PrepareBitmapAsync(NodeOf(disk.DiskId), bitmap, incremental, cancellationToken).ConfigureAwait(false);
                 var job = new BackupJob(target, NodeOf(disk.DiskId), target, incremental ? "incremental" : "full", incremental ? bitmap : null);
                 actions.Add(("blockdev-backup", job.ToProperties()));
@@ -58,9 +58,31 @@ public sealed partial class QemuMachine
         }
         finally
         {
-            foreach (var node in targets) await RunAsync(QmpCommands.BlockdevDelete(node), CancellationToken.None).ConfigureAwait(false);
+            foreach (var node in targets) await DropNodeAsync(node).ConfigureAwait(false);
         }
     }, cancellationToken);
+
+    /// <summary>Gives a monitor in a jail the files of an image; the node is what they are found by.</summary>
+    private async Task<DiskBackend> PassAsync(DiskBackend backend, string node, CancellationToken cancellationToken) =>
+        !_passesFiles || backend is not ImageDisk image ? backend : await QemuFiles.PassAsync(image,
+            async file => $"/dev/fdset/{await Qmp.ExecuteAsync(QmpCommands.PassFile(node), file, cancellationToken: cancellationToken).ConfigureAwait(false)}").ConfigureAwait(false);
+
+    /// <summary>Takes a node away, where it came to be, with the files that were passed for it.</summary>
+    private async Task DropNodeAsync(string node)
+    {
+        try
+        {
+            await RunAsync(QmpCommands.BlockdevDelete(node), CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (HullException cause) when (cause.Kind is ErrorKind.Internal or ErrorKind.NotFound)
+        {
+            // It was not added, or the device that went had no disk.
+        }
+
+        if (!_passesFiles) return;
+        foreach (var (set, _) in (await RunAsync(QmpCommands.QueryFdSets(), CancellationToken.None).ConfigureAwait(false)).Where(one => one.Purpose == node))
+            await RunAsync(QmpCommands.RemoveFd(set), CancellationToken.None).ConfigureAwait(false);
+    }
 
     /// <summary>A full copy begins the bitmap anew; an incremental one cannot do without it.</summary>
     private async Task PrepareBitmapAsync(string node, string bitmap, bool needed, CancellationToken cancellationToken)

@@ -11,28 +11,20 @@ public sealed partial class QemuMachine
     /// <summary>Writing RAM to a slow disk takes as long as it takes; a stuck monitor is found by its other answers.</summary>
     private static readonly TimeSpan StateTimeout = TimeSpan.FromMinutes(10);
 
+    private const string StateDescriptor = "state";
+
     /// <summary>
-    /// The state goes through a unix socket beside the file and is written by this process: the monitor, which may
-    /// run in a jail, needs no right to create files.
+    /// The state goes through a socket and is written by this process: the monitor, which may run in a jail, needs no right to
+    /// create files.
     /// </summary>
     public Task SaveStateAsync(string path, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
     {
         await PrepareMigrationAsync(cancellationToken).ConfigureAwait(false);
-        var socketPath = Path.Combine(Path.GetTempPath(), "hull-" + RandomId.New()[..16]);
-        using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(socketPath));
-        try
-        {
-            listener.Listen(1);
-            var receiving = ReceiveStateAsync(listener, path, cancellationToken);
-            await Qmp.ExecuteAsync(QmpCommands.Migrate("unix:" + socketPath), cancellationToken: cancellationToken).ConfigureAwait(false);
-            await WaitForMigrationAsync("save the state", cancellationToken).ConfigureAwait(false);
-            await receiving.ConfigureAwait(false);
-        }
-        finally
-        {
-            File.Delete(socketPath);
-        }
+        await using var input = await ConnectStateAsync(cancellationToken).ConfigureAwait(false);
+        var receiving = ReceiveStateAsync(input, path, cancellationToken);
+        await Qmp.ExecuteAsync(QmpCommands.Migrate("fd:" + StateDescriptor), cancellationToken: cancellationToken).ConfigureAwait(false);
+        await WaitForMigrationAsync("save the state", cancellationToken).ConfigureAwait(false);
+        await receiving.ConfigureAwait(false);
     }, cancellationToken);
 
     public Task LoadStateAsync(string path, CancellationToken cancellationToken = default) => ExclusiveAsync(async () =>
@@ -103,20 +95,29 @@ public sealed partial class QemuMachine
 
     private async Task SendStateAsync(FileStream state, CancellationToken cancellationToken)
     {
-        var socketPath = Path.Combine(Path.GetTempPath(), "hull-" + RandomId.New()[..16]);
+        await using (var output = await ConnectStateAsync(cancellationToken).ConfigureAwait(false))
+        {
+            await Qmp.ExecuteAsync(QmpCommands.MigrateIncoming("fd:" + StateDescriptor), cancellationToken: cancellationToken).ConfigureAwait(false);
+            await state.CopyToAsync(output, 1 << 20, cancellationToken).ConfigureAwait(false);
+        }
+
+        await WaitForMigrationAsync("load the state", cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>A stream whose other end the monitor has, as <see cref="StateDescriptor"/>.</summary>
+    private async Task<NetworkStream> ConnectStateAsync(CancellationToken cancellationToken)
+    {
+        var (near, far) = SocketCalls.CreatePair(Sockets.SOCK_STREAM);
+        var stream = new NetworkStream(new Socket(new SafeSocketHandle(near.Release(), ownsHandle: true)), ownsSocket: true);
         try
         {
-            using var events = Qmp.Subscribe();
-            await Qmp.ExecuteAsync(QmpCommands.MigrateIncoming("unix:" + socketPath), cancellationToken: cancellationToken).ConfigureAwait(false);
-            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellationToken).ConfigureAwait(false);
-            await using (var stream = new NetworkStream(socket, ownsSocket: false))
-                await state.CopyToAsync(stream, 1 << 20, cancellationToken).ConfigureAwait(false);
-            await WaitForMigrationAsync("load the state", cancellationToken).ConfigureAwait(false);
+            using (far) await Qmp.ExecuteAsync(QmpCommands.GetFd(StateDescriptor), far, cancellationToken: cancellationToken).ConfigureAwait(false);
+            return stream;
         }
-        finally
+        catch
         {
-            File.Delete(socketPath);
+            await stream.DisposeAsync().ConfigureAwait(false);
+            throw;
         }
     }
 
@@ -153,10 +154,8 @@ public sealed partial class QemuMachine
         }
     }
 
-    private static async Task ReceiveStateAsync(Socket listener, string path, CancellationToken cancellationToken)
+    private static async Task ReceiveStateAsync(NetworkStream input, string path, CancellationToken cancellationToken)
     {
-        using var connection = await listener.AcceptAsync(cancellationToken).ConfigureAwait(false);
-        await using var input = new NetworkStream(connection, ownsSocket: false);
         await using var output = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, 0);
         await input.CopyToAsync(output, 1 << 20, cancellationToken).ConfigureAwait(false);
         output.Flush(flushToDisk: true);

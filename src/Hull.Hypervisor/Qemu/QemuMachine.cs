@@ -14,11 +14,13 @@ public sealed partial class QemuMachine : IVirtualMachine
     private readonly HypervisorCapabilities _capabilities;
     private readonly string? _logPath;
     private volatile string? _shutdownReason;
+    private readonly bool _passesFiles;
     private int _disposed;
 
-    internal QemuMachine(VirtualMachineConfig config, ChildProcess process, QmpClient qmp, HypervisorCapabilities capabilities, string? logPath = null)
+    /// <param name="options">What it was launched with: a monitor in a jail is given open files, not names.</param>
+    internal QemuMachine(VirtualMachineConfig config, ChildProcess process, QmpClient qmp, HypervisorCapabilities capabilities, LaunchOptions options)
     {
-        _logPath = logPath;
+        (_logPath, _passesFiles) = (options.LogPath, options.Jail is not null);
         Config = config;
         _process = process;
         Qmp = qmp;

@@ -1,51 +1,45 @@
+using Hull.Linux;
 using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Qemu;
 
 /// <summary>
-/// The emulator of a TPM 2.0 (swtpm(8)) of one machine. It keeps what the TPM knows in a directory of the machine's, and
-/// ends when the monitor lets go of its socket.
+/// The emulator of a TPM 2.0 (swtpm(8)) of one machine, in a jail of its own. It keeps what the TPM knows in a directory of
+/// the machine's, and ends when the monitor lets go of its connection.
 /// </summary>
 public static class TpmEmulator
 {
-    private const string Program = "swtpm";
-    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(20);
+    private const string Program = "/usr/bin/swtpm";
 
-    /// <summary>Starts it and waits until it listens. Kill the process where no monitor comes to use it.</summary>
-    /// <param name="stateDirectory">Made where it is missing.</param>
-    public static async Task<ChildProcess> StartAsync(string stateDirectory, string socket, CancellationToken cancellationToken = default)
+    /// <summary>Starts it; the descriptor is the monitor's end of the connection.</summary>
+    /// <param name="stateDirectory">Made where it is missing, and given to the jail's user.</param>
+    /// <param name="logPath">File that takes what it says.</param>
+    public static SafeFd Start(string stateDirectory, string logPath, QemuJail jail)
     {
+        if (!File.Exists(Program)) throw HullException.Unsupported($"the program {Program} is missing: install the package swtpm");
         Directory.CreateDirectory(stateDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var process = Start(stateDirectory, socket);
-        // Whoever started it reaps it; it is of no other interest how it ends.
-        var ended = process.WaitAsync(CancellationToken.None);
-        var limit = Environment.TickCount64 + (long)StartLimit.TotalMilliseconds;
-        while (!File.Exists(socket))
-        {
-            if (ended.IsCompleted) throw HullException.Internal($"{Program} ended before it listened on {socket}: {await ended.ConfigureAwait(false)}");
-            if (Environment.TickCount64 > limit || cancellationToken.IsCancellationRequested)
-            {
-                process.Kill(9);
-                cancellationToken.ThrowIfCancellationRequested();
-                throw new HullException(ErrorKind.Timeout, $"{Program} does not listen on {socket}");
-            }
-
-            await Task.Delay(10, CancellationToken.None).ConfigureAwait(false);
-        }
-
-        return process;
-    }
-
-    private static ChildProcess Start(string stateDirectory, string socket)
-    {
+        QemuJail.SetOwner(stateDirectory, jail.UserId);
+        Directory.CreateDirectory(jail.Directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var (near, far) = SocketCalls.CreatePair(Linux.Abi.Sockets.SOCK_STREAM);
         try
         {
-            return ChildProcess.Start(new ChildProcessOptions(Program, "socket", "--tpm2", "--tpmstate", "dir=" + stateDirectory,
-                "--ctrl", "type=unixio,path=" + socket, "--terminate") { NewSession = true });
+            using (far)
+            using (var log = Check.Descriptor(FileCalls.OpenAt(Linux.Abi.Fcntl.AT_FDCWD, logPath,
+                Linux.Abi.Fcntl.O_WRONLY | Linux.Abi.Fcntl.O_CREAT | Linux.Abi.Fcntl.O_APPEND, 0x180), $"open {logPath}"))
+            {
+                var process = (jail with { WritablePaths = [stateDirectory] }).Start(Program,
+                    ["socket", "--tpm2", "--tpmstate", "dir=" + stateDirectory, "--ctrl", "type=unixio,clientfd=3", "--terminate"], log, [far], kvm: false);
+                // Whoever started it reaps it; it is of no other interest how it ends.
+                _ = process.WaitAsync(CancellationToken.None).ContinueWith(_ => process.Dispose(), TaskScheduler.Default);
+            }
+
+            return near;
         }
-        catch (HullException error) when (error.Kind is ErrorKind.CommandNotFound or ErrorKind.NotFound)
+        catch
         {
-            throw new HullException(ErrorKind.Unsupported, "the program swtpm is missing: install the package swtpm", error);
+            near.Dispose();
+            throw;
         }
     }
 }

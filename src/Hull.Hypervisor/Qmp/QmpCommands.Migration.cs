@@ -22,6 +22,18 @@ public static partial class QmpCommands
     /// <summary>Gives the monitor a file, sent with the command, that it opens as <c>/dev/fdset/N</c>.</summary>
     public static QmpCommand<QmpVoid> AddFd(long set) => Plain("add-fd", new QemuProperties().Add("fdset-id", set));
 
+    /// <summary>As <see cref="AddFd"/>, into a new set whose number is answered.</summary>
+    /// <param name="purpose">What the set is found by in <see cref="QueryFdSets"/>.</param>
+    public static QmpCommand<long> PassFile(string purpose) =>
+        new("add-fd", new QemuProperties().Add("opaque", purpose), answer => answer.GetProperty("fdset-id").GetInt64());
+
+    /// <summary>The sets of descriptors with their purposes.</summary>
+    public static QmpCommand<IReadOnlyList<(long Set, string Purpose)>> QueryFdSets() => new("query-fdsets", null, answer =>
+    [
+        .. answer.EnumerateArray().SelectMany(set => set.GetProperty("fds").EnumerateArray()
+            .Select(file => (set.GetProperty("fdset-id").GetInt64(), file.TryGetProperty("opaque", out var purpose) ? purpose.GetString() ?? "" : ""))),
+    ]);
+
     public static QmpCommand<QmpVoid> RemoveFd(long set) => Plain("remove-fd", new QemuProperties().Add("fdset-id", set));
 
     /// <param name="maximumBandwidth">Bytes per second.</param>

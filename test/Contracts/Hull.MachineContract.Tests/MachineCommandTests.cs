@@ -77,6 +77,7 @@ public sealed class MachineCommandTests : IDisposable
         Assert.Contains("stop it first", Try("nic", "rm", "box", "nic0").Error, StringComparison.Ordinal);
         Vm("screenshot", "-o", _directory["screen.png"], "box");
         Assert.Equal([0x89, 0x50, 0x4E, 0x47], File.ReadAllBytes(_directory["screen.png"])[..4]);
+        Assert.Contains("box", Hull("top"), StringComparison.Ordinal);
         Vm("pause", "box");
         Assert.Equal("paused", Inspect("box").GetProperty("status").GetString());
         Vm("resume", "box");

@@ -52,11 +52,14 @@ public sealed class MachineDeaths : IDisposable
         WaitUntil(() => Taps().Count == 0, $"seed {seed}: taps {string.Join(' ', Taps())}");
     }
 
-    /// <summary>One monitor, one tap and one directory of sockets for each machine, and no more.</summary>
+    /// <summary>One monitor, one tap, one directory of sockets and one jail with its cgroup for each machine, and no more.</summary>
     private void NothingIsLeft(string when)
     {
         WaitUntil(() => Monitors().Count == 2 && Taps().Count == 2, $"{when}: monitors {string.Join(' ', Monitors())}, taps {string.Join(' ', Taps())}");
-        Assert.Equal(2, Directory.EnumerateDirectories(Path.Combine(engine.Path, "run", "machines")).Count());
+        var directories = Directory.GetDirectories(Path.Combine(engine.Path, "run", "machines")).Select(Path.GetFileName).Order().ToList();
+        Assert.True(directories is [var one, var jail, var other, var last] && jail == one + ".monitor" && last == other + ".monitor", $"{when}: {string.Join(' ', directories)}");
+        foreach (var hierarchy in Directory.GetDirectories("/sys/fs/cgroup").Append("/sys/fs/cgroup").Select(path => path + engine.CgroupParent).Where(Directory.Exists))
+            Assert.InRange(Directory.GetDirectories(hierarchy, "monitor-*").Length, 0, 2);
     }
 
     private void KillMonitor(string machine)

@@ -41,6 +41,33 @@ public sealed class DiskImageTests : IDisposable
     }
 
     [Fact]
+    public async Task WhatAnImageNamesAndWasNotGivenIsNotRead()
+    {
+        Require.Root();
+        await DiskImage.CreateAsync(_directory["base"], "qcow2", Size);
+        await DiskImage.CreateOverlayAsync(_directory["middle"], _directory["base"], "qcow2");
+        await DiskImage.CreateOverlayAsync(_directory["top"], _directory["middle"], "qcow2", below: [_directory["base"]]);
+        var error = await Assert.ThrowsAsync<HullException>(() => DiskImage.ConvertAsync(_directory["top"], "qcow2", _directory["out"], "raw", below: [_directory["middle"]]));
+        Assert.Contains("base", error.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(_directory["out"]));
+        await DiskImage.ConvertAsync(_directory["top"], "qcow2", _directory["out"], "raw", below: [_directory["middle"], _directory["base"]]);
+        await DiskImage.RebaseAsync(_directory["top"], _directory["base"], [_directory["middle"], _directory["base"]]);
+        Assert.Equal(_directory["base"], (await DiskImage.InspectAsync(_directory["top"], "qcow2")).BackingFile);
+    }
+
+    [Fact]
+    public void OfAKilledOperationNothingStays()
+    {
+        Require.Root();
+        var left = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), "hull-image-2147483647-1-test"));
+        var own = Directory.CreateTempSubdirectory("hull-image-of-somebody");
+        DiskImage.RemoveRemains();
+        Assert.False(Directory.Exists(left.FullName));
+        Assert.True(Directory.Exists(own.FullName));
+        own.Delete();
+    }
+
+    [Fact]
     public async Task ForeignImageWithBackingFileIsRefused()
     {
         await DiskImage.CreateOverlayAsync(_directory["evil"], "/etc/passwd", "raw");

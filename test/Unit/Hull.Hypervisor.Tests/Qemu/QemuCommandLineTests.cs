@@ -69,6 +69,17 @@ public class QemuCommandLineTests
     }
 
     [Fact]
+    public void What_an_image_stands_on_is_what_the_caller_says()
+    {
+        var top = new ImageDisk("/dev/fdset/5", "qcow2", ReadOnly: false) { Backing = new ImageDisk("/dev/fdset/6", "qcow2", ReadOnly: false) { IsWhole = true } };
+        Assert.Equal("""
+            {"driver":"qcow2","node-name":"n","read-only":false,"discard":"unmap","file":{"driver":"file","filename":"/dev/fdset/5","locking":"auto"},
+            "backing":{"driver":"qcow2","read-only":true,"discard":"ignore","file":{"driver":"file","filename":"/dev/fdset/6","locking":"off"},"backing":null}}
+            """.ReplaceLineEndings(""), QemuDevices.BlockNode("n", top).ToJson());
+        Assert.EndsWith("\"locking\":\"off\"}}", QemuDevices.BlockNode("n", new ImageDisk("/x", "raw", ReadOnly: true) { IsWhole = true }).ToJson(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_control_socket_is_a_second_monitor()
     {
         var line = QemuCommandLine.Build(Sandbox, "tcg", new DescriptorChannel(6), "/run/control");

@@ -1,0 +1,51 @@
+using System.Globalization;
+using Hull.Hypervisor.Qemu;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Files;
+using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
+using Hull.Runtime.State;
+
+namespace Hull.Hypervisor.Disks;
+
+/// <summary>
+/// The jail of one run of <c>qemu-img</c>: the files of one operation at their own paths, no network, and of root's
+/// capabilities only the one to open those files whoever owns them.
+/// </summary>
+internal sealed class ImageJail : IDisposable
+{
+    private const string Prefix = "hull-image-";
+    private readonly QemuJail _jail;
+
+    public ImageJail(IReadOnlyList<string> readable, string? writable)
+    {
+        var target = writable is null ? null : Path.GetFullPath(writable);
+        // Named by its maker, so that it is known when nobody will take it back.
+        var maker = Environment.ProcessId;
+        var directory = Directory.CreateTempSubdirectory($"{Prefix}{maker}-{ProcessIdentity.StartTimeOf(maker)}-");
+        _jail = new QemuJail(directory.FullName, "/" + directory.Name, 0, [.. readable.Select(Path.GetFullPath).Distinct().Where(path => path != target && File.Exists(path))])
+        {
+            WritablePaths = target is null ? [] : [target],
+            Capabilities = ["CAP_DAC_OVERRIDE"],
+        };
+    }
+
+    public ChildProcess Start(ChildProcessOptions options) =>
+        _jail.Start(options.Program, options.Arguments, options.Stdout!, [], kvm: false, options.Stderr);
+
+    public void Dispose() => _jail.Remove();
+
+    /// <summary>Takes back what programs left that were killed in the middle of an operation.</summary>
+    public static void RemoveRemains()
+    {
+        foreach (var directory in Directory.EnumerateDirectories(Path.GetTempPath(), Prefix + "*"))
+        {
+            // Everybody may make directories there: root's are the jails.
+            using var handle = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, directory, Fcntl.O_PATH | Fcntl.O_NOFOLLOW), $"look at {directory}");
+            if (handle.Stat() is not { IsDirectory: true, User: 0 }) continue;
+            if (Path.GetFileName(directory)[Prefix.Length..].Split('-') is [var process, var start, _] && int.TryParse(process, out var pid)
+                && ProcessIdentity.StartTimeOf(pid)?.ToString(CultureInfo.InvariantCulture) != start) new QemuJail(directory, "/" + Path.GetFileName(directory), 0, []).Remove();
+        }
+    }
+}
