@@ -43,7 +43,7 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
         Drivers = parts.Drivers.ToDictionary(driver => driver.Isolation);
         _events = new EventBus(parts.Clock);
         var admission = Admission = new Admission(MachineCapacity.Of(options.Resources, Environment.ProcessorCount, HostUsage.MemoryTotal()));
-        var groups = new ResourceGroups(options, admission, parts.Clock, group => _workloads!.MembersOf(group));
+        var groups = new ResourceGroups(options, admission, parts.Clock, () => _workloads!);
         Groups = groups;
         _workloads = new WorkloadService(new EngineServices(options, Drivers, parts.Images, parts.Networks, parts.Volumes, _events, admission, groups,
             parts.Pressure ?? new HostMemoryPressure(), parts.Clock, parts.Log));

@@ -84,6 +84,7 @@ public sealed partial class NetworkManager
             {
                 var state = networks[endpoint.NetworkId];
                 state.Endpoints[endpoint.Id] = endpoint;
+                plumber.Adopt(endpoint);
                 if (endpoint.IPv4Address is { } v4) state.V4?.Reserve(v4);
                 if (endpoint.IPv6Address is { } v6) state.V6?.Reserve(v6);
             }
@@ -138,7 +139,8 @@ public sealed partial class NetworkManager
         var endpoints = instances.Values.SelectMany(i => i.Network.Endpoints).ToList();
         return [.. networks.Values.Select(n => n.Record.BridgeName).OfType<string>(),
             .. endpoints.Select(e => e.HostInterface).OfType<string>(),
-            .. endpoints.Where(e => e.Limits is { EgressBitsPerSecond: > 0 }).Select(e => names.Ifb(e.Id))];
+            .. endpoints.Where(e => e.Limits is { EgressBitsPerSecond: > 0 }).Select(e => names.Ifb(e.Id)),
+            .. plumber.SharedDevicesOf(endpoints)];
     }
 
     private void InstallTable()

@@ -28,7 +28,8 @@ internal sealed class GroupEndpoints(ApiServices services)
         .Put(One, async request =>
         {
             var body = await request.ReadJsonAsync(GroupProtocolJson.Default.GroupRequest).ConfigureAwait(false);
-            await AnswerAsync(request, Groups.Update(request["name"], ResourceMapping.ToLimits(body.Resources ?? new ResourceSettings())).Name).ConfigureAwait(false);
+            var group = await Groups.UpdateAsync(request["name"], ResourceMapping.ToLimits(body.Resources ?? new ResourceSettings()), request.Disconnected).ConfigureAwait(false);
+            await AnswerAsync(request, group.Name).ConfigureAwait(false);
         })
         .Delete(One, request =>
         {

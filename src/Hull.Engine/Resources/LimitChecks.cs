@@ -29,9 +29,7 @@ internal static class LimitChecks
         if (limits.NanoCpus is > 0 and var nano && nano > Environment.ProcessorCount * 1_000_000_000L)
             throw HullException.Invalid($"a group can have 0.01 to {Environment.ProcessorCount}.00 processors, not {nano / 1e9:0.##}");
         if (limits.BlkioWeight is > 0 and (< 10 or > 1000)) throw HullException.Invalid("range of blkio weight is from 10 to 1000");
-        if (limits.NetworkEgressBits is > 0 || limits.NetworkIngressBits is > 0)
-            throw HullException.Unsupported("a group has no network rate of its own: give one to each of its members");
         if (limits.MemorySwappiness is not null || limits.CpusetCpus is not null || limits.CpusetMems is not null)
-            throw HullException.Unsupported("a group has shares, reservations and limits of processors, memory, processes and disk; what else there is belongs to its members");
+            throw HullException.Unsupported("a group has shares, reservations and limits of processors, memory, processes, disk and network; what else there is belongs to its members");
     }
 }

@@ -34,6 +34,19 @@ public sealed record ResourceGroup
 /// <param name="ReservedByMembers">What the running ones reserve of it.</param>
 public sealed record GroupStatus(ResourceGroup Group, IReadOnlyList<string> Members, Reservation ReservedByMembers);
 
+/// <summary>The workloads in groups, as the groups see them.</summary>
+internal interface IGroupMembers
+{
+    /// <summary>Names of those in a group.</summary>
+    IReadOnlyList<string> MembersOf(string group);
+
+    /// <summary>Throws where what a group is to be contradicts what a member has.</summary>
+    void CheckMembers(ResourceGroup group);
+
+    /// <summary>Lets the running ones have what is not their cgroup's.</summary>
+    Task ApplyAsync(ResourceGroup group, CancellationToken cancellationToken);
+}
+
 /// <summary>The engine's groups.</summary>
 public interface IResourceGroups
 {
@@ -46,7 +59,7 @@ public interface IResourceGroups
     GroupStatus Get(string name);
 
     /// <summary>Changes what is not null, at once for all members that run.</summary>
-    ResourceGroup Update(string name, ResourceLimits limits);
+    Task<ResourceGroup> UpdateAsync(string name, ResourceLimits limits, CancellationToken cancellationToken);
 
     /// <summary><see cref="ErrorKind.Conflict"/> while it has members.</summary>
     void Remove(string name);

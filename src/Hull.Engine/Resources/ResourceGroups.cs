@@ -13,15 +13,14 @@ internal sealed class ResourceGroups : IResourceGroups
     private readonly string _cgroupParent;
     private readonly Admission _admission;
     private readonly TimeProvider _clock;
-    private readonly Func<string, IReadOnlyList<string>> _membersOf;
+    private readonly Func<IGroupMembers> _members;
     private readonly Lock _gate = new();
     private readonly SortedDictionary<string, ResourceGroup> _groups = new(StringComparer.Ordinal);
 
-    /// <param name="membersOf">Names of the workloads in a group.</param>
-    public ResourceGroups(EngineOptions options, Admission admission, TimeProvider clock, Func<string, IReadOnlyList<string>> membersOf)
+    public ResourceGroups(EngineOptions options, Admission admission, TimeProvider clock, Func<IGroupMembers> members)
     {
         _directory = Path.Combine(options.DataRoot, "groups");
-        (_cgroupParent, _admission, _clock, _membersOf) = (options.CgroupParent, admission, clock, membersOf);
+        (_cgroupParent, _admission, _clock, _members) = (options.CgroupParent, admission, clock, members);
         if (!Directory.Exists(_directory)) return;
         foreach (var file in Directory.EnumerateFiles(_directory, "*.json"))
         {
@@ -71,13 +70,21 @@ internal sealed class ResourceGroups : IResourceGroups
         lock (_gate) return _groups.GetValueOrDefault(name);
     }
 
-    public ResourceGroup Update(string name, ResourceLimits limits)
+    public async Task<ResourceGroup> UpdateAsync(string name, ResourceLimits limits, CancellationToken cancellationToken)
+    {
+        var group = Update(name, limits);
+        await _members().ApplyAsync(group, cancellationToken).ConfigureAwait(false);
+        return group;
+    }
+
+    private ResourceGroup Update(string name, ResourceLimits limits)
     {
         lock (_gate)
         {
             var before = Find(name);
             var group = before with { Resources = LimitTranslation.Merge(before.Resources, limits) };
             LimitChecks.CheckGroup(group.Resources);
+            _members().CheckMembers(group);
             _admission.AdmitGroup(AllowanceOf(group));
             try
             {
@@ -100,7 +107,7 @@ internal sealed class ResourceGroups : IResourceGroups
         lock (_gate)
         {
             var group = Find(name);
-            if (_membersOf(name) is { Count: > 0 } members)
+            if (_members().MembersOf(name) is { Count: > 0 } members)
                 throw HullException.Conflict($"group {name} has members: remove {string.Join(", ", members)} first");
             CgroupOf(group).Remove();
             AtomicFile.Delete(PathOf(name));
@@ -126,7 +133,7 @@ internal sealed class ResourceGroups : IResourceGroups
     private ResourceGroup Find(string name) =>
         _groups.GetValueOrDefault(name) ?? throw HullException.NotFound($"no such group: {name}; hull group create makes one");
 
-    private GroupStatus StatusOf(ResourceGroup group) => new(group, _membersOf(group.Name), _admission.ReservedIn(group.Name));
+    private GroupStatus StatusOf(ResourceGroup group) => new(group, _members().MembersOf(group.Name), _admission.ReservedIn(group.Name));
 
     private string PathOf(string name) => Path.Combine(_directory, name + ".json");
 

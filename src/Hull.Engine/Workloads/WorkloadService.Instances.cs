@@ -182,9 +182,7 @@ internal sealed partial class WorkloadService
         MacAddress = attachment.MacAddress is { Length: > 0 } mac ? mac : null,
         GatewayPriority = attachment.GatewayPriority ?? 0,
         Links = attachment.Links.Select(ParseLink).ToDictionary(link => link.Alias, link => Get(link.Target).Id),
-        Limits = record.Config.Resources is { NetworkEgressBits: null, NetworkIngressBits: null }
-            ? null
-            : new BandwidthLimits(record.Config.Resources.NetworkEgressBits ?? 0, record.Config.Resources.NetworkIngressBits ?? 0),
+        Limits = BandwidthOf(record),
     };
 
     /// <summary>Links on the default bridge, which has no names of its own, are lines of the hosts file.</summary>

@@ -1,6 +1,7 @@
 using Hull.Core;
 using Hull.Engine.Drivers;
 using Hull.Engine.Resources;
+using Hull.Network;
 
 namespace Hull.Engine.Workloads;
 
@@ -20,6 +21,45 @@ internal sealed partial class WorkloadService
     public IReadOnlyList<string> MembersOf(string group) =>
         [.. All.Where(workload => workload.Record.Config.Group == group).Select(workload => workload.Name).Order(StringComparer.Ordinal)];
 
+    public void CheckMembers(ResourceGroup group)
+    {
+        foreach (var workload in All.Where(workload => workload.Record.Config.Group == group.Name)) CheckNetwork(group, workload.Record);
+    }
+
+    /// <summary>What a member sends passes one queue: its own or the group's.</summary>
+    private static void CheckNetwork(ResourceGroup group, WorkloadRecord record)
+    {
+        if (group.Resources.NetworkEgressBits is > 0 && record.Config.Resources.NetworkEgressBits is > 0)
+            throw HullException.Conflict($"{record.Name} has a rate of its own for what it sends, and group {group.Name} has one for all its members: use one of them");
+    }
+
+    public async Task ApplyAsync(ResourceGroup group, CancellationToken cancellationToken)
+    {
+        _reclaimer.Wake();
+        if (_services.Networks is not { } networks) return;
+        foreach (var workload in All.Where(workload => workload.Record.Config.Group == group.Name).ToList())
+        {
+            await ChangeAsync(workload, async () =>
+            {
+                if (!workload.State.IsRunning || networks.FindInstance(workload.Id) is not { Endpoints.Count: > 0 } network) return;
+                var bandwidth = BandwidthOf(workload.Record);
+                if (network.Endpoints.Any(endpoint => endpoint.Limits != bandwidth))
+                    await networks.SetLimitsAsync(workload.Id, null, bandwidth ?? new BandwidthLimits(), cancellationToken).ConfigureAwait(false);
+            }, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Its own rates, and those that it shares with its group; null for none.</summary>
+    private BandwidthLimits? BandwidthOf(WorkloadRecord record)
+    {
+        var own = record.Config.Resources;
+        var group = record.Config.Group is { } name ? _services.Groups.TryGet(name) : null;
+        var shared = group?.Resources is { NetworkEgressBits: > 0 } or { NetworkIngressBits: > 0 }
+            ? new SharedBandwidth("group " + group.Name, group.Resources.NetworkEgressBits ?? 0, group.Resources.NetworkIngressBits ?? 0) : null;
+        return own is { NetworkEgressBits: null, NetworkIngressBits: null } && shared is null ? null
+            : new BandwidthLimits(own.NetworkEgressBits ?? 0, own.NetworkIngressBits ?? 0) { Shared = shared };
+    }
+
     /// <summary>
     /// What it reserves when it runs. The memory of a virtual machine is its own whether its programs use it or not: some of it
     /// counts where no reservation was asked for.
@@ -35,7 +75,7 @@ internal sealed partial class WorkloadService
     /// <summary>Refuses what can never be had before anything is made for it.</summary>
     private void CheckReservation(WorkloadRecord record)
     {
-        if (record.Config.Group is { } group) _ = _services.Groups.Get(group);
+        if (record.Config.Group is { } group) CheckNetwork(_services.Groups.Get(group).Group, record);
         _services.Admission.CheckPossible(ClaimOf(record));
     }
 

@@ -78,8 +78,7 @@ internal sealed partial class WorkloadService
             await instance.UpdateAsync(WithShares(limits, record.Config.Resources), cancellationToken).ConfigureAwait(false);
             if ((limits.NetworkEgressBits ?? limits.NetworkIngressBits) is not null && _services.Networks is { } shaped)
             {
-                await shaped.SetLimitsAsync(record.Id, null,
-                    new BandwidthLimits(record.Config.Resources.NetworkEgressBits ?? 0, record.Config.Resources.NetworkIngressBits ?? 0), cancellationToken).ConfigureAwait(false);
+                await shaped.SetLimitsAsync(record.Id, null, BandwidthOf(record) ?? new BandwidthLimits(), cancellationToken).ConfigureAwait(false);
             }
         }
 

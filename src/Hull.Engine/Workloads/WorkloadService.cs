@@ -27,7 +27,7 @@ internal sealed record EngineServices(
 /// Workloads: the index, and one file per group of operations. No lock is held over all of them for longer than it takes
 /// to look something up; each workload's changes are ordered by its own gate.
 /// </summary>
-internal sealed partial class WorkloadService : IWorkloads
+internal sealed partial class WorkloadService : IWorkloads, IGroupMembers
 {
     private readonly EngineServices _services;
     private readonly WorkloadStore _store;

@@ -119,6 +119,8 @@ public static class Rtnetlink
     public const ushort TCA_OPTIONS = 2;
     public const uint TC_H_ROOT = 0xffffffff;
     public const uint TC_H_INGRESS = 0xfffffff1;
+    public const uint TC_H_MIN_INGRESS = 0xfff2;
+    public const uint TC_H_MIN_EGRESS = 0xfff3;
     public const ushort TCA_TBF_PARMS = 1;
     public const ushort TCA_TBF_RTAB = 2;
     public const ushort TCA_TBF_RATE64 = 4;

@@ -38,6 +38,19 @@ public sealed partial class RouteBatch
         Writer.Attribute(Rtnetlink.TCA_KIND, "ingress");
     }
 
+    /// <summary>Makes room for filters on what a link receives and on what leaves by it (tc-clsact).</summary>
+    public void AddFilters(int index)
+    {
+        TrafficHeader(Rtnetlink.RTM_NEWQDISC, CreateNew, $"filter what passes interface {index}", index, Rtnetlink.TC_H_INGRESS, 0xffff0000);
+        Writer.Attribute(Rtnetlink.TCA_KIND, "clsact");
+    }
+
+    public void DeleteFilters(int index)
+    {
+        TrafficHeader(Rtnetlink.RTM_DELQDISC, Request, $"stop filtering what passes interface {index}", index, Rtnetlink.TC_H_INGRESS, 0xffff0000);
+        Writer.Attribute(Rtnetlink.TCA_KIND, "clsact");
+    }
+
     public void DeleteIngress(int index)
     {
         TrafficHeader(Rtnetlink.RTM_DELQDISC, Request, $"stop filtering what interface {index} receives", index, Rtnetlink.TC_H_INGRESS, 0xffff0000);
@@ -45,10 +58,18 @@ public sealed partial class RouteBatch
     }
 
     /// <summary>Leads all that <paramref name="index"/> receives through <paramref name="target"/> (an ifb), whose root then limits it.</summary>
-    public void RedirectIngress(int index, int target)
+    public void RedirectIngress(int index, int target) => Redirect(index, target, 0xffff0000, "receives");
+
+    /// <summary>The same after <see cref="AddFilters"/>.</summary>
+    public void RedirectReceived(int index, int target) => Redirect(index, target, 0xffff0000 | Rtnetlink.TC_H_MIN_INGRESS, "receives");
+
+    /// <summary>Leads all that leaves by <paramref name="index"/> through <paramref name="target"/> before it goes on to the link's own root; after <see cref="AddFilters"/>.</summary>
+    public void RedirectSent(int index, int target) => Redirect(index, target, 0xffff0000 | Rtnetlink.TC_H_MIN_EGRESS, "sends");
+
+    private void Redirect(int index, int target, uint parent, string what)
     {
         const uint allProtocols = 0x0300; // ETH_P_ALL in network order
-        TrafficHeader(Rtnetlink.RTM_NEWTFILTER, CreateNew, $"redirect what interface {index} receives", index, 0xffff0000, 0, (1u << 16) | allProtocols);
+        TrafficHeader(Rtnetlink.RTM_NEWTFILTER, CreateNew, $"redirect what interface {index} {what}", index, parent, 0, (1u << 16) | allProtocols);
         Writer.Attribute(Rtnetlink.TCA_KIND, "u32");
         var options = Writer.BeginNested(Rtnetlink.TCA_OPTIONS);
         var actionList = Writer.BeginNested(Rtnetlink.TCA_U32_ACT);

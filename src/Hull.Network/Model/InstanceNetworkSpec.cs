@@ -36,7 +36,16 @@ public sealed record PublishedPort(ushort Port, TransportProtocol Protocol, IPAd
 /// <param name="EgressBitsPerSecond">What the instance may send.</param>
 /// <param name="IngressBitsPerSecond">What the instance may receive.</param>
 /// <param name="BurstBytes">Size of the token bucket; 0 takes a tenth of a second's worth, at least 64 KiB.</param>
-public sealed record BandwidthLimits(long EgressBitsPerSecond = 0, long IngressBitsPerSecond = 0, long BurstBytes = 0);
+public sealed record BandwidthLimits(long EgressBitsPerSecond = 0, long IngressBitsPerSecond = 0, long BurstBytes = 0)
+{
+    /// <summary>Bounds of several instances together, over those of its own; null for none.</summary>
+    public SharedBandwidth? Shared { get; init; }
+}
+
+/// <summary>Bandwidth that everyone who names it has together.</summary>
+/// <param name="EgressBitsPerSecond">What they may send; excludes a bound of one's own. 0 is unbounded.</param>
+/// <param name="IngressBitsPerSecond">What they may receive; 0 is unbounded.</param>
+public sealed record SharedBandwidth(string Name, long EgressBitsPerSecond, long IngressBitsPerSecond);
 
 /// <summary>One attachment that an instance asks for.</summary>
 public sealed record EndpointSpec

@@ -31,6 +31,10 @@ internal sealed class DeviceNames
 
     public string Ifb(string endpointId) => "i" + EngineId + endpointId[..8];
 
+    /// <summary>The ifb that all who share a bandwidth are led through.</summary>
+    public string SharedIfb(string name, bool egress) =>
+        "i" + EngineId + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes((egress ? "egress " : "ingress ") + name)))[..8];
+
     /// <summary>Whether a device was made by this engine under one of the names above.</summary>
     public bool IsOurs(string device) =>
         device.Length == MaximumLength && device[0] is 'h' or 'v' or 't' or 'i' && device.AsSpan(1).StartsWith(EngineId, StringComparison.Ordinal);

@@ -12,6 +12,8 @@ internal sealed record Plumbing(Endpoint Endpoint, NetworkState Network, int Ind
 /// <summary>Makes and removes the devices, addresses and routes of endpoints. No child process, two system calls for a container.</summary>
 internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
 {
+    private readonly SharedDevices shared = new(host, names);
+
     /// <summary>Connects a sandbox: devices in one batch on the host, addresses and routes in one batch inside.</summary>
     public void Attach(Sandbox sandbox, IReadOnlyList<Plumbing> plumbings)
     {
@@ -64,8 +66,10 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
     /// <summary>Removes the host's ends (a veth takes its peer along). What is gone already is fine.</summary>
     public void Remove(IEnumerable<Endpoint> endpoints)
     {
+        var all = endpoints.ToList();
         var batch = new RouteBatch();
-        foreach (var device in DevicesOf(endpoints)) batch.DeleteLink(device);
+        shared.Leave(all);
+        foreach (var device in DevicesOf(all)) batch.DeleteLink(device);
         foreach (var failure in host.Route.TryExecute(batch))
         {
             if (failure.Errno is not (NetlinkError.ENODEV or NetlinkError.EINVAL))
@@ -76,10 +80,18 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
     /// <summary>Stops all frames to and from endpoints whose devices are about to be removed. What is gone already is fine.</summary>
     public void Silence(IEnumerable<Endpoint> endpoints)
     {
+        var all = endpoints.ToList();
         var batch = new RouteBatch();
-        foreach (var device in endpoints.Select(e => e.HostInterface).OfType<string>()) batch.DisableBridgePort(device);
+        shared.Leave(all);
+        foreach (var device in all.Select(e => e.HostInterface).OfType<string>()) batch.DisableBridgePort(device);
         host.Route.TryExecute(batch);
     }
+
+    /// <summary>Takes over what an endpoint of an earlier engine shares.</summary>
+    public void Adopt(Endpoint endpoint) => shared.Join(endpoint.Id, endpoint.Limits?.Shared);
+
+    /// <summary>Names of the devices that endpoints share with others.</summary>
+    public IEnumerable<string> SharedDevicesOf(IEnumerable<Endpoint> endpoints) => endpoints.SelectMany(endpoint => shared.NamesOf(endpoint.Limits?.Shared));
 
     /// <summary>Names of the host's devices of endpoints.</summary>
     public IEnumerable<string> DevicesOf(IEnumerable<Endpoint> endpoints)
@@ -125,11 +137,14 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
     {
         if (endpoint.HostInterface is not { } device)
             throw HullException.Unsupported($"bandwidth limits need a bridge network: network '{endpoint.NetworkName}' has no device on the host's side");
+        if (limits.Shared is not null && limits.EgressBitsPerSecond > 0 && limits.Shared.EgressBitsPerSecond > 0)
+            throw HullException.Invalid($"an endpoint that shares what {limits.Shared.Name} may send cannot have a rate of its own for that");
         var index = host.Route.IndexOf(device);
         var ifbName = names.Ifb(endpoint.Id);
         var clear = new RouteBatch();
         clear.DeleteRootQueue(index);
         clear.DeleteIngress(index);
+        clear.DeleteFilters(index);
         clear.DeleteLink(ifbName);
         host.Route.TryExecute(clear);
 
@@ -149,9 +164,10 @@ internal sealed class EndpointPlumber(HostStack host, DeviceNames names)
         }
 
         host.Route.Execute(batch);
+        shared.Apply(endpoint, index, limits.Shared);
     }
 
-    private static void AddBucket(RouteBatch batch, int index, long bitsPerSecond, BandwidthLimits limits)
+    internal static void AddBucket(RouteBatch batch, int index, long bitsPerSecond, BandwidthLimits limits)
     {
         var bytes = Math.Max(1, bitsPerSecond / 8);
         // Below one segmented packet of 64 KiB a veth's large packets would all be dropped.

@@ -151,6 +151,35 @@ public sealed class OwnFeatureTests(Engine engine)
     }
 
     [Fact]
+    public async Task MembersOfAGroupShareItsBandwidth()
+    {
+        Hull("group", "create", "--network-egress", "2mbit", "--network-ingress", "100mbit", "narrow").Ok();
+        try
+        {
+            foreach (var name in new[] { "left", "right" })
+            {
+                Hull("run", "-d", "--name", name, "--group", "narrow", "-p", "80", "busybox", "sh", "-c",
+                    "dd if=/dev/zero of=/tmp/file bs=1000 count=400 2> /dev/null; exec httpd -f -h /tmp").Ok();
+            }
+
+            // Together 800 kB at 2 Mbit/s, less what the bucket holds at first, whoever asks first.
+            string Address(string name) => "http://" + Hull("port", name, "80").Ok().Trimmed + "/file";
+            var watch = System.Diagnostics.Stopwatch.StartNew();
+            await Task.WhenAll(Task.Run(() => Seconds(Address("left"))), Task.Run(() => Seconds(Address("right"))));
+            Assert.InRange(watch.Elapsed.TotalSeconds, 2, 60);
+            Assert.Contains("use one of them", Hull("run", "--rm", "--group", "narrow", "--network-egress", "1mbit", "busybox", "true").Error, StringComparison.Ordinal);
+            Hull("group", "update", "--network-egress", "none", "narrow").Ok();
+            Assert.InRange(Seconds(Address("left")), 0, 60);
+            Assert.DoesNotContain("networkEgress", Hull("group", "inspect", "narrow").Ok().Output, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Hull("rm", "-f", "left", "right").Ok();
+            Hull("group", "rm", "narrow").Ok();
+        }
+    }
+
+    [Fact]
     public void GroupsShareAndKeepWhatIsReserved()
     {
         Hull("group", "create", "--cpus", "1", "--cpu-reservation", "0.5", "--priority", "20", "shop").Ok();

@@ -20,7 +20,7 @@ public abstract partial class InstanceContract
         var pid = (await Host.InspectAsync(id)).State.ProcessId;
         Assert.Contains($"{Host.Options.CgroupParent}/group-shop/{id}", File.ReadAllText($"/proc/{pid}/cgroup"), StringComparison.Ordinal);
         Assert.Equal(50_000, Quota("shop"));
-        Host.Engine.Groups.Update("shop", new ResourceLimits { NanoCpus = Cpu / 4 });
+        await Host.Engine.Groups.UpdateAsync("shop", new ResourceLimits { NanoCpus = Cpu / 4 }, default);
         Assert.Equal((25_000, 512L), (Quota("shop"), Host.Engine.Groups.Get("shop").Group.Resources.CpuShares));
         var inUse = Assert.Throws<HullException>(() => Host.Engine.Groups.Remove("shop"));
         Assert.Equal(ErrorKind.Conflict, inUse.Kind);

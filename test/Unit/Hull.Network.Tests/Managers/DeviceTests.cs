@@ -93,6 +93,46 @@ public sealed class DeviceTests
     }
 
     [Fact]
+    public async Task Bandwidth_is_shared_by_all_who_name_it_and_goes_with_the_last()
+    {
+        await using var playground = await Playground.CreateAsync();
+        var limits = new BandwidthLimits(0, 24_000_000) { Shared = new SharedBandwidth("shop", 8_000_000, 16_000_000) };
+        var (one, two) = (await SetUpAsync("one"), await SetUpAsync("two"));
+        Assert.Equal("2", playground.InHost("tc qdisc show | grep -c ' dev i.* rate \\(8\\|16\\)Mbit'"));
+        foreach (var member in new[] { one, two })
+        {
+            var device = member.Endpoints[0].HostInterface!;
+            Assert.Contains("mirred (Egress Redirect", playground.InHost($"tc filter show dev {device} ingress"), StringComparison.Ordinal);
+            Assert.Contains("mirred (Egress Redirect", playground.InHost($"tc filter show dev {device} egress"), StringComparison.Ordinal);
+            Assert.Contains("rate 24Mbit", playground.InHost($"tc qdisc show dev {device}"), StringComparison.Ordinal);
+            playground.In(member, $"busybox ping -c1 -W2 {member.Endpoints[0].IPv4Gateway}");
+        }
+
+        playground.In(one, $"busybox ping -c1 -W2 {two.Endpoints[0].IPv4Address}");
+        Assert.Empty(await playground.Manager.AuditAsync());
+
+        // Another rate, and a next engine.
+        await playground.Manager.SetLimitsAsync(one.InstanceId, null, limits with { Shared = limits.Shared with { EgressBitsPerSecond = 4_000_000 } });
+        Assert.Equal("1", playground.InHost("tc qdisc show | grep -c ' dev i.* rate 4Mbit'"));
+        await playground.Manager.DisposeAsync();
+        await playground.OpenAsync();
+        playground.In(two, $"busybox ping -c1 -W2 {one.Endpoints[0].IPv4Address}");
+        await playground.Manager.TearDownAsync(one.InstanceId);
+        playground.In(two, $"busybox ping -c1 -W2 {two.Endpoints[0].IPv4Gateway}");
+        Assert.Empty(await playground.Manager.AuditAsync());
+        await playground.Manager.SetLimitsAsync(two.InstanceId, null, new BandwidthLimits());
+        Assert.DoesNotContain("tbf", playground.InHost("tc qdisc show"), StringComparison.Ordinal);
+        playground.In(two, $"busybox ping -c1 -W2 {two.Endpoints[0].IPv4Gateway}");
+        Assert.Empty(await playground.Manager.AuditAsync());
+        await Assert.ThrowsAsync<HullException>(() => playground.Manager.SetLimitsAsync(two.InstanceId, null, limits with { EgressBitsPerSecond = 1_000_000 }));
+
+        Task<InstanceNetwork> SetUpAsync(string name) => playground.Manager.SetUpAsync(playground.Spec(name) with
+        {
+            Endpoints = [new EndpointSpec { Network = "bridge", Limits = limits }],
+        });
+    }
+
+    [Fact]
     public async Task An_existing_bridge_is_used_and_stays()
     {
         await using var playground = await Playground.CreateAsync();
