@@ -88,6 +88,7 @@ public sealed partial class ContainerRuntime
                         pidfd.Dispose();
                         pid = report.Value;
                         pidfd = Check.Descriptor(ProcessCalls.PidfdOpen(pid), $"open pidfd of {pid}");
+                        Check.Result(SocketCalls.Send(channel.Value, [report.Message]), $"answer the container's process");
                         break;
                     case TerminalSetup.TerminalMaster:
                         terminal = TerminalSetup.Deliver(received[0], exec);

@@ -17,7 +17,8 @@ public sealed unsafe partial class ChildProgram
 
     /// <summary>
     /// Goes on in a further child that is born into the new pid and time namespaces, and whose parent is this child's own
-    /// (CLONE_PARENT). This child tells its pid, 8 bytes after <paramref name="message"/>, on the socket and ends.
+    /// (CLONE_PARENT). This child tells its pid, 8 bytes after <paramref name="message"/>, on the socket and ends. The further
+    /// one goes on once <paramref name="message"/> came back: else it could be heard of before it is known.
     /// </summary>
     public void ContinueInClone(Argument socket, byte message)
     {
@@ -35,6 +36,7 @@ public sealed unsafe partial class ChildProgram
         Call("report", "the process", SYS_write, socket, (nint)packet, 8);
         Call("end", null, SYS_exit_group, 0);
         Mark(inChild);
+        WaitFor(socket, message);
     }
 
     public Operation Prctl(string description, int operation, Argument a = default, Argument b = default, Argument c = default) =>

@@ -67,6 +67,7 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
                 case NamespaceSetup.ContinuesAs:
                     ContinueWith(report.Value);
                     becameInit(Pid);
+                    Answer(report.Message);
                     break;
                 case TerminalSetup.TerminalMaster:
                     Terminal = TerminalSetup.Deliver(Take(), context.Options);
