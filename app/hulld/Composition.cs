@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Hull.Api;
 using Hull.Api.Http;
 using Hull.Core;
 using Hull.Engine;
@@ -22,7 +23,8 @@ internal static class Composition
     private const string DefaultDataRoot = "/var/lib/hull";
     private const string DefaultExecRoot = "/run/hull";
 
-    public static EngineOptions Options(DaemonConfig config) => new()
+    /// <param name="starts">Whether the engine starts with them, and not only looks at them.</param>
+    public static EngineOptions Options(DaemonConfig config, bool starts = false) => Check(config) with
     {
         Labels = config.Labels,
         DataRoot = Path.GetFullPath(config.DataRoot ?? DefaultDataRoot),
@@ -34,8 +36,9 @@ internal static class Composition
         DefaultLogDriver = config.LogDriver ?? "json-file",
         DefaultLogOptions = config.LogOptions,
         DefaultInit = config.Init,
+        InitPath = config.InitPath is { Length: > 0 } init ? Path.GetFullPath(init) : null,
         NoNewPrivileges = config.NoNewPrivileges,
-        UserNamespaceRemap = config.UserNamespaceRemap is { Length: > 0 } remap ? new SubordinateIds().Remap(remap) : null,
+        UserNamespaceRemap = config.UserNamespaceRemap is { Length: > 0 } remap ? new SubordinateIds().Remap(remap, reserve: starts) : null,
         DefaultUlimits = [.. config.DefaultUlimits.Select(u => new UlimitConfig(u.Value.Name.Length > 0 ? u.Value.Name : u.Key, u.Value.Soft, u.Value.Hard))],
         DefaultCgroupNamespace = config.DefaultCgroupNamespace ?? "private",
         DefaultIpc = config.DefaultIpc ?? "private",
@@ -46,6 +49,37 @@ internal static class Composition
         ShutdownTimeout = config.ShutdownTimeout ?? 15,
         KeepWorkloadsOnShutdown = config.LiveRestore ?? true,
     };
+
+    /// <summary>Options to begin with, once what is said of them can be.</summary>
+    private static EngineOptions Check(DaemonConfig config)
+    {
+        OneOf(config.DefaultCgroupNamespace, "default-cgroupns-mode", "private", "host");
+        OneOf(config.DefaultIpc, "default-ipc-mode", "private", "shareable");
+        foreach (var option in config.ExecOptions.Where(option => option != "native.cgroupdriver=cgroupfs"))
+        {
+            throw HullException.Unsupported($"exec-opts: '{option}' is not supported: "
+                + "the engine makes the cgroups of workloads itself (native.cgroupdriver=cgroupfs); let systemd delegate it one, and name that by cgroup-parent");
+        }
+
+        if (config.FirewallV6 is { } six && six != (config.Firewall ?? true))
+            throw HullException.Unsupported("ip6tables: the firewall is one table for IPv4 and IPv6: set iptables to the same");
+        if (config.InitPath is { Length: > 0 } init && !File.Exists(init)) throw HullException.NotFound($"init-path: {init} does not exist");
+        if (config.OomScoreAdjust is < -1000 or > 1000) throw HullException.Invalid("oom-score-adjust must be between -1000 and 1000");
+        foreach (var (value, key) in new[] { (config.MaxDownloads, "max-concurrent-downloads"), (config.MaxUploads, "max-concurrent-uploads"), (config.MaxDownloadAttempts, "max-download-attempts") })
+        {
+            if (value is < 1) throw HullException.Invalid($"invalid value {value} for {key}: expected at least 1");
+        }
+
+        return new EngineOptions();
+    }
+
+    private static void OneOf(string? value, string key, params string[] values)
+    {
+        if (value is { Length: > 0 } && !values.Contains(value)) throw HullException.Invalid($"invalid value '{value}' for {key}: expected {string.Join(" or ", values)}");
+    }
+
+    public static TransferBounds Transfers(DaemonConfig config) => new(config.MaxDownloads ?? TransferBounds.Default.Downloads,
+        config.MaxUploads ?? TransferBounds.Default.Uploads, config.MaxDownloadAttempts ?? TransferBounds.Default.Attempts);
 
     public static async Task<(HullEngine Engine, IImageService Images)> OpenAsync(DaemonConfig config, EngineOptions options, Logger log, CancellationToken cancellationToken)
     {
@@ -150,7 +184,7 @@ internal static class Composition
             : throw HullException.Invalid($"resources.reclaim.plenty is {options.PlentyPercent}: it cannot be less than short, which is {options.ShortPercent}");
     }
 
-    private static NetworkManagerOptions Networks(DaemonConfig config, EngineOptions options, Logger log)
+    public static NetworkManagerOptions Networks(DaemonConfig config, EngineOptions options, Logger log)
     {
         var network = new NetworkManagerOptions
         {
@@ -158,7 +192,12 @@ internal static class Composition
             RuntimeDirectory = Path.Combine(options.ExecRoot, "networks"),
             PublishDefaultAddress = config.PublishAddress is { } ip ? Address(ip, "ip") : IPAddress.Loopback,
             DefaultSubnet = config.BridgeAddress is { } bip ? Subnet(bip, "bip") : null,
-            DefaultSubnetV6 = config.FixedRangeV6 is { } v6 ? Subnet(v6, "fixed-cidr-v6") : null,
+            DefaultBridgeAddress = config.BridgeAddress is { } own ? HostOf(own, "bip") : null,
+            DefaultRange = config.FixedRange is { } range ? Subnet(range, "fixed-cidr") : null,
+            DefaultSubnetV6 = config.FixedRangeV6 is { } v6 ? Subnet(v6, "fixed-cidr-v6") : config.BridgeAddressV6 is { } bip6 ? Subnet(bip6, "bip6") : null,
+            DefaultIPv6 = config.IPv6,
+            DefaultRouters = [.. Routers(config)],
+            DefaultMasquerade = config.Masquerade ?? true,
             DefaultBridgeName = config.Bridge is null or "" or "none" ? null : config.Bridge,
             DefaultNetwork = config.Bridge != "none",
             InterContainer = config.InterContainer ?? true,
@@ -173,6 +212,20 @@ internal static class Composition
         };
         return config.AddressPools.Count == 0 ? network
             : network with { AddressPools = [.. config.AddressPools.Select(p => new AddressPool(Subnet(p.Base, "default-address-pool"), p.Size))] };
+    }
+
+    private static IEnumerable<IPAddress> Routers(DaemonConfig config)
+    {
+        if (config.DefaultGateway is { Length: > 0 } four) yield return Address(four, "default-gateway");
+        if (config.DefaultGatewayV6 is { Length: > 0 } six) yield return Address(six, "default-gateway-v6");
+    }
+
+    /// <summary>The address of a host with its range; null where the range alone was given.</summary>
+    private static IPAddress? HostOf(string text, string key)
+    {
+        var range = Subnet(text, key);
+        var address = Address(text[..text.IndexOf('/', StringComparison.Ordinal)], key);
+        return address.Equals(range.BaseAddress) ? null : address;
     }
 
     private static IPAddress Address(string text, string key) => IPAddress.TryParse(text, out var address)

@@ -32,7 +32,8 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
     {
         log.Configure(options.Config);
         CatchSignals();
-        var engineOptions = Composition.Options(options.Config);
+        var engineOptions = Composition.Options(options.Config, starts: true);
+        ApplyToProcess(options.Config);
         // Listening comes first: clients that are early wait in the sockets' queues instead of being refused.
         listeners = Listeners.Open(options.Config);
         WritePidFile(options.Config.PidFile);
@@ -58,6 +59,18 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
         if (auditFile is not null) await auditFile.DisposeAsync().ConfigureAwait(false);
     }
 
+    /// <summary>What is the process's own: its score for the out-of-memory killer, and the proxies that connections to registries look for.</summary>
+    private static void ApplyToProcess(DaemonConfig config)
+    {
+        if (config.OomScoreAdjust is { } score) AtomicFile.Overwrite("/proc/self/oom_score_adj", Encoding.ASCII.GetBytes(score.ToString(CultureInfo.InvariantCulture)));
+        foreach (var (name, value) in new[] { ("http_proxy", config.Proxies.Http), ("https_proxy", config.Proxies.Https), ("no_proxy", config.Proxies.Except) })
+        {
+            if (value is not { Length: > 0 }) continue;
+            Environment.SetEnvironmentVariable(name, value);
+            Environment.SetEnvironmentVariable(name.ToUpperInvariant(), value);
+        }
+    }
+
     private async Task ServeAsync(EngineOptions engineOptions, IImageService images)
     {
         var services = new ApiServices
@@ -65,6 +78,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
             Engine = engine!,
             Images = images,
             Registries = () => Composition.Registries(options.Config),
+            Transfers = () => Composition.Transfers(options.Config),
             CheckLogin = CheckLoginAsync,
             EngineId = EngineIdentity.Read(engineOptions.DataRoot),
             Debug = options.Config.Debug,
@@ -103,7 +117,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
         }));
     }
 
-    /// <summary>What can change while the engine runs: registries, mirrors, the log's level. The rest waits for the next start.</summary>
+    /// <summary>What can change while the engine runs: registries, mirrors, the bounds of transfers, the log's level. The rest waits for the next start.</summary>
     private void Reload()
     {
         try

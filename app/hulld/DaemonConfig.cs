@@ -11,7 +11,6 @@ namespace Hull.Daemon;
 /// property that a file leaves out the value null.
 /// </summary>
 /// <remarks>Members can be set because generated code gives init-only ones that a file leaves out null, not their default.</remarks>
-[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record DaemonConfig
 {
     public const string DefaultPath = "/etc/hull/hulld.json";
@@ -85,6 +84,29 @@ public sealed record DaemonConfig
     [JsonPropertyName("init")]
     public bool Init { get; set; }
 
+    /// <summary>The program of <see cref="Init"/>; null for the one beside hull-shim.</summary>
+    [JsonPropertyName("init-path")]
+    public string? InitPath { get; set; }
+
+    [JsonPropertyName("exec-opts")]
+    public IReadOnlyList<string> ExecOptions { get; set; } = [];
+
+    /// <summary>The engine's own score.</summary>
+    [JsonPropertyName("oom-score-adjust")]
+    public int? OomScoreAdjust { get; set; }
+
+    [JsonPropertyName("max-concurrent-downloads")]
+    public int? MaxDownloads { get; set; }
+
+    [JsonPropertyName("max-concurrent-uploads")]
+    public int? MaxUploads { get; set; }
+
+    [JsonPropertyName("max-download-attempts")]
+    public int? MaxDownloadAttempts { get; set; }
+
+    [JsonPropertyName("proxies")]
+    public ProxyEntry Proxies { get; set; } = new();
+
     [JsonPropertyName("no-new-privileges")]
     public bool NoNewPrivileges { get; set; }
 
@@ -117,6 +139,27 @@ public sealed record DaemonConfig
 
     [JsonPropertyName("bip")]
     public string? BridgeAddress { get; set; }
+
+    [JsonPropertyName("bip6")]
+    public string? BridgeAddressV6 { get; set; }
+
+    [JsonPropertyName("fixed-cidr")]
+    public string? FixedRange { get; set; }
+
+    [JsonPropertyName("default-gateway")]
+    public string? DefaultGateway { get; set; }
+
+    [JsonPropertyName("default-gateway-v6")]
+    public string? DefaultGatewayV6 { get; set; }
+
+    [JsonPropertyName("ipv6")]
+    public bool? IPv6 { get; set; }
+
+    [JsonPropertyName("ip6tables")]
+    public bool? FirewallV6 { get; set; }
+
+    [JsonPropertyName("ip-masq")]
+    public bool? Masquerade { get; set; }
 
     [JsonPropertyName("fixed-cidr-v6")]
     public string? FixedRangeV6 { get; set; }
@@ -179,6 +222,13 @@ public sealed record DaemonConfig
     [JsonPropertyName("experimental")]
     public bool? Experimental { get; set; }
 
+    [JsonPropertyName("raw-logs")]
+    public bool? RawLogs { get; set; }
+
+    /// <summary>Members that are none of the above.</summary>
+    [JsonExtensionData]
+    public Dictionary<string, JsonElement>? Others { get; set; }
+
     /// <summary>Reads a file; null where none is there and none was asked for by name.</summary>
     public static DaemonConfig? Load(string path, bool required)
     {
@@ -189,7 +239,9 @@ public sealed record DaemonConfig
 
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllBytes(path), DaemonJson.Default.DaemonConfig) ?? new DaemonConfig();
+            var config = JsonSerializer.Deserialize(File.ReadAllBytes(path), DaemonJson.Default.DaemonConfig) ?? new DaemonConfig();
+            ForeignOptions.Check(config.Others ?? [], path);
+            return config;
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
@@ -205,6 +257,18 @@ public sealed record RuntimeEntry
 
     [JsonPropertyName("runtimeArgs")]
     public IReadOnlyList<string> Arguments { get; set; } = [];
+}
+
+public sealed record ProxyEntry
+{
+    [JsonPropertyName("http-proxy")]
+    public string? Http { get; set; }
+
+    [JsonPropertyName("https-proxy")]
+    public string? Https { get; set; }
+
+    [JsonPropertyName("no-proxy")]
+    public string? Except { get; set; }
 }
 
 public sealed record UlimitEntry

@@ -45,6 +45,7 @@ internal sealed class DaemonOptions
         Registries(flags);
         Workloads(flags);
         Networks(flags);
+        ForeignOptions.AddTo(flags);
         return flags;
     }
 
@@ -74,7 +75,13 @@ internal sealed class DaemonOptions
 
     private void Registries(FlagSet flags) => flags
         .Value("insecure-registry", null, "registry", "registry that may be spoken to without TLS", v => Set(c => c with { InsecureRegistries = [.. c.InsecureRegistries, v] }))
-        .Value("registry-mirror", null, "[registry=]address", "mirror to ask first, of Docker Hub unless another registry is named", v => Set(c => c with { RegistryMirrors = [.. c.RegistryMirrors, v] }));
+        .Value("registry-mirror", null, "[registry=]address", "mirror to ask first, of Docker Hub unless another registry is named", v => Set(c => c with { RegistryMirrors = [.. c.RegistryMirrors, v] }))
+        .Number("max-concurrent-downloads", null, "layers of one pull fetched at once (3)", v => Set(c => c with { MaxDownloads = (int)v }))
+        .Number("max-concurrent-uploads", null, "layers of one push sent at once (4)", v => Set(c => c with { MaxUploads = (int)v }))
+        .Number("max-download-attempts", null, "attempts to fetch a layer (6)", v => Set(c => c with { MaxDownloadAttempts = (int)v }))
+        .Value("http-proxy", null, "address", "proxy for registries without TLS", v => Set(c => c with { Proxies = c.Proxies with { Http = v } }))
+        .Value("https-proxy", null, "address", "proxy for registries", v => Set(c => c with { Proxies = c.Proxies with { Https = v } }))
+        .Value("no-proxy", null, "hosts", "hosts reached without a proxy", v => Set(c => c with { Proxies = c.Proxies with { Except = v } }));
 
     private void Workloads(FlagSet flags) => flags
         .Value("default-isolation", null, "isolation", "container or vm", v => Set(c => c with { DefaultIsolation = v }))
@@ -85,6 +92,9 @@ internal sealed class DaemonOptions
         .Value("log-opt", null, "key=value", "option of the default log driver", v => Set(c => c with { LogOptions = With(c.LogOptions, v) }))
         .Value("default-ulimit", null, "name=soft[:hard]", "limit of workloads that set none", v => Set(c => c with { DefaultUlimits = WithUlimit(c.DefaultUlimits, v) }))
         .Switch("init", null, "run a small init in every container", v => Set(c => c with { Init = v }))
+        .Value("init-path", null, "file", "program of --init (hull-init beside hull-shim)", v => Set(c => c with { InitPath = v }))
+        .Value("exec-opt", null, "key=value", "native.cgroupdriver=cgroupfs", v => Set(c => c with { ExecOptions = [.. c.ExecOptions, v] }))
+        .Number("oom-score-adjust", null, "the engine's own score, -1000 to 1000", v => Set(c => c with { OomScoreAdjust = (int)v }))
         .Switch("no-new-privileges", null, "set no-new-privileges for every container", v => Set(c => c with { NoNewPrivileges = v }))
         .Value("userns-remap", null, "user[:group]", "user namespace of containers that name none: ids of that user in /etc/subuid, or default", v => Set(c => c with { UserNamespaceRemap = v }))
         .Value("seccomp-profile", null, "file", "default seccomp profile", v => Set(c => c with { SeccompProfile = v }))
@@ -96,11 +106,19 @@ internal sealed class DaemonOptions
         .Value("label", null, "key=value", "label of the engine", v => Set(c => c with { Labels = [.. c.Labels, v] }))
         .Value("storage-driver", 's', "driver", "erofs, overlay or copy; others are ignored", v => Set(c => c with { StorageDriver = v }))
         .Switch("userland-proxy", null, "accepted and ignored: ports are published without processes", v => Set(c => c with { UserlandProxy = v }))
+        .Switch("raw-logs", null, "accepted: the engine's log has no colours", v => Set(c => c with { RawLogs = v }))
         .Switch("experimental", null, "accepted and ignored", v => Set(c => c with { Experimental = v }));
 
     private void Networks(FlagSet flags) => flags
         .Value("bridge", 'b', "name", "device name of the default bridge, or none", v => Set(c => c with { Bridge = v }))
         .Value("bip", null, "address/length", "address of the default bridge", v => Set(c => c with { BridgeAddress = v }))
+        .Value("bip6", null, "address/length", "IPv6 address of the default bridge", v => Set(c => c with { BridgeAddressV6 = v }))
+        .Value("fixed-cidr", null, "range", "part of the default bridge's range that containers get addresses of", v => Set(c => c with { FixedRange = v }))
+        .Value("default-gateway", null, "address", "router of containers on the default bridge, in place of the bridge", v => Set(c => c with { DefaultGateway = v }))
+        .Value("default-gateway-v6", null, "address", "the same for IPv6", v => Set(c => c with { DefaultGatewayV6 = v }))
+        .Switch("ipv6", null, "give the default bridge IPv6", v => Set(c => c with { IPv6 = v }))
+        .Switch("ip6tables", null, "has to be as iptables: the firewall is one table for both", v => Set(c => c with { FirewallV6 = v }))
+        .Switch("ip-masq", null, "translate addresses of what leaves the default bridge (default)", v => Set(c => c with { Masquerade = v }))
         .Value("fixed-cidr-v6", null, "range", "IPv6 range of the default bridge", v => Set(c => c with { FixedRangeV6 = v }))
         .Value("default-address-pool", null, "base=range,size=length", "where networks' ranges come from", v => Set(c => c with { AddressPools = [.. c.AddressPools, Pool(v)] }))
         .Value("dns", null, "address", "name server", v => Set(c => c with { Dns = [.. c.Dns, v] }))

@@ -27,7 +27,7 @@ try
     if (options.Validate)
     {
         log.Configure(options.Config);
-        Composition.Options(options.Config);
+        Composition.Networks(options.Config, Composition.Options(options.Config), log);
         Composition.Registries(options.Config);
         Composition.Access(options.Config);
         Console.WriteLine("configuration OK");

@@ -16,6 +16,9 @@ public sealed class ApiServices
     /// <summary>Registries as they are configured now; read anew at each transfer, so that a reload takes effect.</summary>
     public required Func<RegistriesConfig> Registries { get; init; }
 
+    /// <summary>The bounds of transfers as they are configured now.</summary>
+    public Func<TransferBounds> Transfers { get; init; } = () => TransferBounds.Default;
+
     /// <summary>Asks a registry whether it takes the credential; throws where it does not.</summary>
     public required Func<string, RegistryCredential, CancellationToken, Task> CheckLogin { get; init; }
 
@@ -42,7 +45,17 @@ public sealed class ApiServices
     internal RegistrySource Registry(Http.ApiRequest request, ImageReference reference) => new(new DistributionOptions
     {
         Registries = Registries(),
+        Uploads = Transfers().Uploads,
         Credentials = RegistryAuthHeader.ToSource(RegistryAuthHeader.Parse(request.Header("X-Registry-Auth")), reference),
         Clock = Clock,
     });
+}
+
+/// <summary>How much transfers do at once, and how long they try.</summary>
+/// <param name="Downloads">Layers of one pull that are fetched at once.</param>
+/// <param name="Uploads">Layers of one push that are sent at once.</param>
+/// <param name="Attempts">Attempts to fetch a layer.</param>
+public sealed record TransferBounds(int Downloads, int Uploads, int Attempts)
+{
+    public static TransferBounds Default { get; } = new(PullOptions.Default.Parallelism, new DistributionOptions().Uploads, PullOptions.Default.Attempts);
 }

@@ -30,6 +30,9 @@ public sealed record EngineOptions
 
     public bool DefaultInit { get; init; }
 
+    /// <summary>Program of the init; null for hull-init beside the shim. It is started as <c>INIT -- PROGRAM ARGUMENTS</c>.</summary>
+    public string? InitPath { get; init; }
+
     public bool NoNewPrivileges { get; init; }
 
     /// <summary>Ulimits of workloads that name none.</summary>

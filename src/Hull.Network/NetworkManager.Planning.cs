@@ -68,14 +68,21 @@ public sealed partial class NetworkManager
             MacAddress = MacAddresses.Format(mac ?? DefaultMac(record, v4)),
             IPv4Address = v4,
             IPv4PrefixLength = network.SubnetOf(v4: true)?.Subnet.PrefixLength ?? 0,
-            IPv4Gateway = record.Spec.Internal ? null : network.SubnetOf(v4: true)?.Gateway,
+            IPv4Gateway = RouterOf(network, v4: true),
             IPv6Address = v6,
             IPv6PrefixLength = network.SubnetOf(v4: false)?.Subnet.PrefixLength ?? 0,
-            IPv6Gateway = record.Spec.Internal ? null : network.SubnetOf(v4: false)?.Gateway,
+            IPv6Gateway = RouterOf(network, v4: false),
             Mtu = record.Mtu,
             DnsNames = [.. new[] { spec.Name }.Concat(request.Aliases).Append(RandomId.Short(spec.InstanceId)).Where(n => n.Length > 0).Distinct()],
             Limits = request.Limits,
         }, network, 0);
+    }
+
+    private static IPAddress? RouterOf(NetworkState network, bool v4)
+    {
+        var spec = network.Record.Spec;
+        if (spec.Internal || network.SubnetOf(v4) is not { } subnet) return null;
+        return spec.Routers?.FirstOrDefault(router => router.IsV4() == v4) ?? subnet.Gateway;
     }
 
     /// <summary>Beyond this host a MAC address made of an IP address might be somebody else's.</summary>

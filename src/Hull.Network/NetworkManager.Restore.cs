@@ -1,3 +1,4 @@
+using System.Net;
 using Hull.Core;
 using Hull.Linux.Netlink;
 
@@ -58,16 +59,37 @@ public sealed partial class NetworkManager
     private NetworkSpec DefaultBridge() => new()
     {
         Name = "bridge",
-        Subnets = [.. new[] { options.DefaultSubnet, options.DefaultSubnetV6 }.Where(s => s is not null).Select(s => new SubnetSpec(s))],
-        EnableIPv6 = options.DefaultSubnetV6 is not null,
+        Subnets = [.. new[] { DefaultSubnet(v4: true), DefaultSubnet(v4: false) }.OfType<SubnetSpec>()],
+        EnableIPv6 = HasDefaultIPv6,
+        Routers = options.DefaultRouters.Count > 0 ? options.DefaultRouters : null,
+        Masquerade = options.DefaultMasquerade,
         BridgeName = options.DefaultBridgeName,
         Mtu = options.Mtu,
         InterContainer = options.InterContainer,
     };
 
+    private bool HasDefaultIPv6 => options.DefaultIPv6 ?? options.DefaultSubnetV6 is not null;
+
+    private SubnetSpec? DefaultSubnet(bool v4)
+    {
+        var router = options.DefaultRouters.FirstOrDefault(address => address.IsV4() == v4);
+        var subnet = v4 ? options.DefaultSubnet ?? options.DefaultRange : HasDefaultIPv6 ? options.DefaultSubnetV6 : null;
+        if (subnet is null)
+        {
+            return router is null ? null
+                : throw HullException.Invalid($"the router {router} of the default network needs that network's {(v4 ? "IPv4" : "IPv6")} subnet: give the subnet too");
+        }
+
+        // Nobody else is to get the router's address.
+        return new SubnetSpec(subnet, v4 ? options.DefaultBridgeAddress : null, v4 ? options.DefaultRange : null,
+            router is null ? null : new Dictionary<string, IPAddress> { ["router"] = router });
+    }
+
     private static bool SameBridge(NetworkSpec one, NetworkSpec other) =>
-        one.Subnets.Select(s => s.Subnet).SequenceEqual(other.Subnets.Select(s => s.Subnet))
-        && (one.EnableIPv6, one.BridgeName, one.Mtu, one.InterContainer) == (other.EnableIPv6, other.BridgeName, other.Mtu, other.InterContainer);
+        one.Subnets.Select(s => (s.Subnet, s.Gateway, s.Range)).SequenceEqual(other.Subnets.Select(s => (s.Subnet, s.Gateway, s.Range)))
+        && (one.Routers ?? []).SequenceEqual(other.Routers ?? [])
+        && (one.EnableIPv6, one.BridgeName, one.Mtu, one.InterContainer, one.Masquerade)
+            == (other.EnableIPv6, other.BridgeName, other.Mtu, other.InterContainer, other.Masquerade);
 
     /// <summary>Takes over the instances whose sandbox is still there; the others' remains go with the strangers.</summary>
     private void AdoptInstances(List<InstanceNetwork> stored)

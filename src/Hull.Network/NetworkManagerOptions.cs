@@ -34,6 +34,21 @@ public sealed record NetworkManagerOptions
     /// <summary>IPv6 subnet of the default network; null leaves it without IPv6.</summary>
     public IPNetwork? DefaultSubnetV6 { get; init; }
 
+    /// <summary>Address of the default network's bridge; null takes the first of the subnet.</summary>
+    public IPAddress? DefaultBridgeAddress { get; init; }
+
+    /// <summary>The part of the default network's subnet from which addresses are given out; without a subnet it is the subnet.</summary>
+    public IPNetwork? DefaultRange { get; init; }
+
+    /// <summary>Whether the default network has IPv6; null where an IPv6 subnet is given.</summary>
+    public bool? DefaultIPv6 { get; init; }
+
+    /// <summary>Routers in the default network's subnets that its endpoints send to in place of the bridge, one for each IP version.</summary>
+    public IReadOnlyList<IPAddress> DefaultRouters { get; init; } = [];
+
+    /// <summary>False leaves the source address of what leaves the default network as it is.</summary>
+    public bool DefaultMasquerade { get; init; } = true;
+
     /// <summary>Device name of the default network's bridge; null makes one from the engine id.</summary>
     public string? DefaultBridgeName { get; init; }
 

@@ -63,8 +63,8 @@ public sealed record InstanceRoot
     /// <summary>Mounts that make the root, in order (normally one overlay).</summary>
     public IReadOnlyList<RootMount> Mounts { get; init; } = [];
 
-    /// <summary>Images mounted into it, read-only.</summary>
-    public IReadOnlyList<ImageMount> Images { get; init; } = [];
+    /// <summary>Images mounted into it, read-only; null for none.</summary>
+    public IReadOnlyList<ImageMount>? Images { get; init; }
 
     /// <summary>One uncompressed erofs file per layer, lowest first; empty when the store has none.</summary>
     public IReadOnlyList<string> LayerFiles { get; init; } = [];
@@ -84,8 +84,8 @@ public sealed record RootMount(string Type, string Source, IReadOnlyList<string>
 
 /// <summary>The files of an image at a place of the root.</summary>
 /// <param name="Target">Absolute path in the root; no other mount is above it.</param>
-/// <param name="Path">What of the image is mounted; empty for all.</param>
-public sealed record ImageMount(string Target, RootMount Mount, string Path);
+/// <param name="Path">What of the image is mounted; null for all.</param>
+public sealed record ImageMount(string Target, RootMount Mount, string? Path);
 
 /// <summary>How the standard streams are made.</summary>
 /// <param name="Terminal">One pseudo terminal instead of pipes.</param>

@@ -29,10 +29,12 @@ public sealed class SubordinateIds(string usersPath = "/etc/subuid", string grou
     /// The mapping of <c>userns-remap</c>: <c>default</c>, <c>user</c> or <c>user:group</c>, by name or number. All ranges of
     /// the user, one after the other from 0 on, as dockerd has it.
     /// </summary>
-    public UserMap Remap(string setting)
+    /// <param name="reserve">Whether the files may be added to; otherwise a default that has no range yet is null.</param>
+    public UserMap? Remap(string setting, bool reserve = true)
     {
         if (setting == "default")
         {
+            if (!reserve && new[] { usersPath, groupsPath }.Any(path => Parse(Read(path), DefaultUser, DefaultUser).Count == 0)) return null;
             Reserve(usersPath, DefaultUser);
             Reserve(groupsPath, DefaultUser);
             setting = DefaultUser;

@@ -41,7 +41,7 @@ internal sealed partial class WorkloadService
     private async Task<string> ViewAsync(string id, MountPoint point, CancellationToken cancellationToken)
     {
         var images = _services.Images!;
-        var image = images.Find(point.ImageId) ?? throw HullException.Invalid($"image {point.Source}, to be mounted at {point.Target}, is gone: pull it again");
+        var image = images.Find(point.ImageId!) ?? throw HullException.Invalid($"image {point.Source}, to be mounted at {point.Target}, is gone: pull it again");
         var chain = image.Chain;
         if (chain is null || images.Snapshotter.Find(chain.Value.ToString()) is null)
             chain = await images.EnsureUnpackedAsync(image, cancellation: cancellationToken).ConfigureAwait(false);
@@ -61,15 +61,15 @@ internal sealed partial class WorkloadService
 
     private List<ImageMount> ImageMounts(IReadOnlyList<MountPoint> mounts) =>
     [
-        .. mounts.Where(mount => mount.SnapshotKey.Length > 0).OrderBy(mount => mount.Target.Count(c => c == '/'))
-            .Select(mount => new ImageMount(mount.Target, ToRootMount(_services.Images!.Snapshotter.Mounts(mount.SnapshotKey)[0]), mount.ImagePath)),
+        .. mounts.Where(mount => mount.SnapshotKey is not null).OrderBy(mount => mount.Target.Count(c => c == '/'))
+            .Select(mount => new ImageMount(mount.Target, ToRootMount(_services.Images!.Snapshotter.Mounts(mount.SnapshotKey!)[0]), mount.ImagePath)),
     ];
 
     private static RootMount ToRootMount(SnapshotMount mount) => new(mount.Type, mount.Source, mount.Options) { Lower = mount.Lower };
 
     private void DropImages(IEnumerable<MountPoint> mounts)
     {
-        foreach (var mount in mounts.Where(mount => mount.SnapshotKey.Length > 0)) _services.Images!.Snapshotter.Remove(mount.SnapshotKey);
+        foreach (var key in mounts.Select(mount => mount.SnapshotKey).OfType<string>()) _services.Images!.Snapshotter.Remove(key);
     }
 
     /// <summary>The same where no list was written down.</summary>

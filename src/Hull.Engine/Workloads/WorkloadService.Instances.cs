@@ -87,6 +87,7 @@ internal sealed partial class WorkloadService
 
     private string InitProgram()
     {
+        if (Options.InitPath is { } chosen) return chosen;
         var path = Path.Combine(Path.GetDirectoryName(Options.ShimPath) ?? AppContext.BaseDirectory, "hull-init");
         return File.Exists(path) ? path : throw HullException.Unsupported($"--init needs {path}, which is missing: install it beside hull-shim");
     }

@@ -36,7 +36,7 @@ internal sealed partial class WorkloadService
             throw HullException.Invalid($"invalid volumes-from '{reference}': expected CONTAINER[:ro|rw]");
         var readOnly = parts.Length == 2 && parts[1] == "ro";
         return Get(parts[0]).Record.Mounts.Where(mount => mount.Type != "tmpfs")
-            .Select(mount => mount with { ReadOnly = mount.ReadOnly || readOnly, Anonymous = false, SnapshotKey = "" });
+            .Select(mount => mount with { ReadOnly = mount.ReadOnly || readOnly, Anonymous = false, SnapshotKey = null });
     }
 
     private async Task<MountPoint> ResolveMountAsync(string id, MountConfig mount, List<string> made, CancellationToken cancellationToken)
@@ -61,7 +61,7 @@ internal sealed partial class WorkloadService
             case "volume":
                 return await ResolveVolumeAsync(id, mount, point, made, cancellationToken).ConfigureAwait(false);
             default:
-                return point with { ImageId = ImageToMount(mount).Id.ToString(), ImagePath = mount.Subpath ?? "", ReadOnly = true };
+                return point with { ImageId = ImageToMount(mount).Id.ToString(), ImagePath = mount.Subpath, ReadOnly = true };
         }
     }
 

@@ -157,14 +157,14 @@ public sealed record MountPoint
     /// <summary>The volume was made for this workload alone and goes with it.</summary>
     public bool Anonymous { get; init; }
 
-    /// <summary>Id of a mounted image; empty for others.</summary>
-    public string ImageId { get; init; } = "";
+    /// <summary>Id of a mounted image; null for others.</summary>
+    public string? ImageId { get; init; }
 
     /// <summary>Key of the image's view in the snapshot store, which keeps its layers for as long as the workload exists.</summary>
-    public string SnapshotKey { get; init; } = "";
+    public string? SnapshotKey { get; init; }
 
-    /// <summary>What of the image is mounted; empty for all.</summary>
-    public string ImagePath { get; init; } = "";
+    /// <summary>What of the image is mounted; null for all.</summary>
+    public string? ImagePath { get; init; }
 }
 
 /// <summary>The network side of a workload as it is now.</summary>

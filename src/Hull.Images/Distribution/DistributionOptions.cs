@@ -9,6 +9,9 @@ public sealed record DistributionOptions
 
     public TransportOptions Transport { get; init; } = TransportOptions.Default;
 
+    /// <summary>Blobs of one image that are sent at once.</summary>
+    public int Uploads { get; init; } = 4;
+
     public TimeProvider Clock { get; init; } = TimeProvider.System;
 
     /// <summary>The machine's own settings: its registries.json, and the credentials of docker's and podman's logins.</summary>

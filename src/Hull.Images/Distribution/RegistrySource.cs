@@ -13,6 +13,8 @@ public sealed class RegistrySource(DistributionOptions options) : IFetcher, IPus
 {
     private readonly ConcurrentDictionary<string, Lazy<RemoteRepository>> _repositories = new(StringComparer.Ordinal);
 
+    public int Parallelism => options.Uploads;
+
     /// <summary>The repository a reference names.</summary>
     public RemoteRepository Repository(ImageReference reference) =>
         _repositories.GetOrAdd(reference.Repository, _ => new Lazy<RemoteRepository>(() => new RemoteRepository(reference, options))).Value;

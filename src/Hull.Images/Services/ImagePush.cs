@@ -9,7 +9,6 @@ namespace Hull.Images;
 internal sealed class ImagePush(ContentStore content, ImageReference target, IPusher pusher, IReadOnlyList<ImageReference> mountFrom,
     IProgress<TransferProgress>? progress)
 {
-    private const int Parallelism = 4;
 
     public Task RunAsync(Descriptor root, CancellationToken cancellation) => PushDocumentAsync(root, target, cancellation);
 
@@ -28,7 +27,7 @@ internal sealed class ImagePush(ContentStore content, ImageReference target, IPu
         else
         {
             await Parallel.ForEachAsync(document.Children.DistinctBy(child => child.Digest).Where(child => !MediaTypes.IsForeign(child.MediaType)),
-                new ParallelOptions { MaxDegreeOfParallelism = Parallelism, CancellationToken = cancellation },
+                new ParallelOptions { MaxDegreeOfParallelism = pusher.Parallelism, CancellationToken = cancellation },
                 async (child, token) => await PushBlobAsync(child, token).ConfigureAwait(false)).ConfigureAwait(false);
         }
 

@@ -42,6 +42,9 @@ public sealed record FetchedContent(Stream Stream, long Offset) : IAsyncDisposab
 /// <summary>Writes images to somewhere else.</summary>
 public interface IPusher
 {
+    /// <summary>Blobs of one image that are sent at once.</summary>
+    int Parallelism => 4;
+
     /// <summary>Whether the repository has the content already (HEAD of blob or manifest).</summary>
     Task<bool> ExistsAsync(ImageReference repository, Descriptor descriptor, CancellationToken cancellation = default);
 

@@ -59,6 +59,9 @@ public sealed record NetworkSpec
     /// <summary>False leaves the source address of outgoing packets as it is: somebody else routes the subnet.</summary>
     public bool Masquerade { get; init; } = true;
 
+    /// <summary>Routers in its subnets that endpoints send to in place of the bridge, at most one for each IP version; null for none.</summary>
+    public IReadOnlyList<IPAddress>? Routers { get; init; }
+
     /// <summary>Address on which this network's ports are published when the request names none; null takes the engine's.</summary>
     public IPAddress? PublishAddress { get; init; }
 

@@ -33,9 +33,9 @@ public sealed class UserNamespaceTests
     public void AnExecHasTheContainersLimitsAndScore(string runtime)
     {
         using var container = InUserNamespace(runtime);
-        container.Spec.Set("process.rlimits", """[{"type":"RLIMIT_MSGQUEUE","soft":1000000,"hard":1000000}]""").Set("process.oomScoreAdj", "321");
+        container.Spec.Set("process.rlimits", """[{"type":"RLIMIT_MSGQUEUE","soft":500000,"hard":500000}]""").Set("process.oomScoreAdj", "321");
         container.StartSleeping();
-        Assert.Equal("Max msgqueue size 1000000 1000000 bytes 321 0", container.ExecScript("echo $(grep msgqueue /proc/self/limits) $(cat /proc/self/oom_score_adj) $(id -u)"));
+        Assert.Equal("Max msgqueue size 500000 500000 bytes 321 0", container.ExecScript("echo $(grep msgqueue /proc/self/limits) $(cat /proc/self/oom_score_adj) $(id -u)"));
     }
 
     private static Container InUserNamespace(string runtime)

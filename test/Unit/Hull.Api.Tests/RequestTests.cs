@@ -31,6 +31,20 @@ public sealed class RequestTests
     }
 
     [Fact]
+    public async Task TransfersKeepTheBoundsThatAreConfiguredNow()
+    {
+        await using var api = new ApiFixture();
+        using var http = api.Http();
+        foreach (var bounds in new[] { new TransferBounds(1, 2, 3), new TransferBounds(7, 8, 9) })
+        {
+            api.Transfers = bounds;
+            await http.PostAsync("/images/create?fromImage=busybox&tag=latest", null);
+            await http.PostAsync("/images/busybox/push?tag=latest", null);
+            Assert.Equal(bounds, new TransferBounds(api.Images.LastPull!.Parallelism, api.Images.LastPushParallelism, api.Images.LastPull.Attempts));
+        }
+    }
+
+    [Fact]
     public async Task ANewerClientIsToldInTheWordsItLooksFor()
     {
         await using var api = new ApiFixture();

@@ -26,7 +26,13 @@ internal sealed class TransferEndpoints(ApiServices services)
     private Task PullAsync(ApiRequest request)
     {
         var reference = ReferenceOf(request.Query("fromImage"), request.Query("tag"));
-        var options = new PullOptions { Platform = request.Query("platform") is { Length: > 0 } platform ? Platform.Parse(platform) : null };
+        var bounds = services.Transfers();
+        var options = new PullOptions
+        {
+            Platform = request.Query("platform") is { Length: > 0 } platform ? Platform.Parse(platform) : null,
+            Parallelism = bounds.Downloads,
+            Attempts = bounds.Attempts,
+        };
         var stream = new ProgressStream(request);
         return stream.RunAsync(async cancellation =>
         {

@@ -159,7 +159,7 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
     {
         using var mapping = RootMapping.Open(users);
         var made = OpenFiles(root, mapping);
-        return root.Images.Count == 0 ? made : RootImages.Attach(made, root.Images, mapping);
+        return root.Images is { Count: > 0 } images ? RootImages.Attach(made, images, mapping) : made;
     }
 
     private static DetachedMount OpenFiles(InstanceRoot root, RootMapping? mapping)

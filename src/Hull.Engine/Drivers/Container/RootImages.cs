@@ -57,7 +57,7 @@ internal static class RootImages
 
     private static SafeFd OpenPart(ImageMount image, DetachedMount view)
     {
-        if (image.Path.Length == 0) return view.Descriptor.Duplicate();
+        if (image.Path is null) return view.Descriptor.Duplicate();
         using var files = RootDirectory.FromDescriptor(view.Descriptor.Duplicate(), "the image");
         try
         {

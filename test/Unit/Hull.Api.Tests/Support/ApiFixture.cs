@@ -23,7 +23,8 @@ public sealed class ApiFixture : IAsyncDisposable
         var services = new ApiServices
         {
             Engine = Engine,
-            Images = new FakeImages(),
+            Images = Images,
+            Transfers = () => Transfers,
             Registries = () => new(),
             CheckLogin = (_, _, _) => throw new HullException(ErrorKind.Unauthenticated, "wrong password"),
             Log = line => { lock (LogLines) LogLines.Add(line); },
@@ -33,6 +34,11 @@ public sealed class ApiFixture : IAsyncDisposable
     }
 
     internal FakeEngine Engine { get; } = new();
+
+    internal FakeImages Images { get; } = new();
+
+    /// <summary>The bounds of transfers from now on.</summary>
+    public TransferBounds Transfers { get; set; } = TransferBounds.Default;
 
     public List<string> LogLines { get; } = [];
 

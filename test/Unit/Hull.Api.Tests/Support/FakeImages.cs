@@ -20,7 +20,7 @@ internal sealed class FakeImages : IImageService
 
     public Image? Find(string name, Platform? platform = null)
     {
-        if (name.Split(':')[0] is not "busybox") return null;
+        if (name.Split(':')[0] is not ("busybox" or "docker.io/library/busybox")) return null;
         var config = new ImageConfig { Os = "linux", Architecture = "amd64", Config = new ContainerDefaults { Cmd = ["sh"], Env = ["PATH=/bin"] } };
         var layer = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\"digest\":\"sha256:" + new string('0', 64) + "\",\"size\":2},\"layers\":[]}";
         var document = ImageDocument.Parse(System.Text.Encoding.UTF8.GetBytes(layer), "application/vnd.oci.image.manifest.v1+json");
@@ -41,6 +41,7 @@ internal sealed class FakeImages : IImageService
 
     public Task<Image> PullAsync(ImageReference reference, IFetcher fetcher, PullOptions? options = null, IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default)
     {
+        LastPull = options;
         progress?.Report(new TransferProgress("abc", TransferPhase.Downloading, 5, 10));
         if (reference.Path.EndsWith("broken", StringComparison.Ordinal)) throw HullException.Corrupted("layer abc is not what its digest says");
         return Task.FromResult(Find("busybox")!);
@@ -50,8 +51,15 @@ internal sealed class FakeImages : IImageService
     {
     }
 
-    public Task<Descriptor> PushAsync(string name, ImageReference target, IPusher pusher, Platform? platform = null, IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default) =>
-        Task.FromResult(Find("busybox")!.Target);
+    public Task<Descriptor> PushAsync(string name, ImageReference target, IPusher pusher, Platform? platform = null, IProgress<TransferProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        LastPushParallelism = pusher.Parallelism;
+        return Task.FromResult(Find("busybox")!.Target);
+    }
+
+    public PullOptions? LastPull { get; private set; }
+
+    public int LastPushParallelism { get; private set; }
 
     public Task SaveAsync(IReadOnlyList<string> names, ArchiveFormat format, Stream output, CancellationToken cancellation = default) => output.WriteAsync(new byte[1024], cancellation).AsTask();
 

@@ -42,7 +42,7 @@ public sealed class UserNamespaceRuleTests : IDisposable
         File.WriteAllText(directory["group"], "team:x:77:\n");
         foreach (var setting in (string[])["me:team", "1234:77"])
         {
-            var map = ids.Remap(setting);
+            var map = ids.Remap(setting)!;
             Assert.Equal([Map(0, 100000, 65536), Map(65536, 300000, 10), Map(65546, 200000, 4)], map.Users);
             Assert.Equal([Map(0, 500000, 70000)], map.Groups);
             Assert.Equal((100000u, 500000u), (map.RootUser, map.RootGroup));
@@ -68,7 +68,9 @@ public sealed class UserNamespaceRuleTests : IDisposable
     public void The_default_remap_sets_a_range_aside_once_and_beyond_all_others()
     {
         var ids = Files("other:100000:65536", "");
-        var map = ids.Remap("default");
+        Assert.Null(ids.Remap("default", reserve: false));
+        Assert.Equal("other:100000:65536", File.ReadAllText(directory["subuid"]));
+        var map = ids.Remap("default")!;
         Assert.Equal([Map(0, 165536, 65536)], map.Users);
         Assert.Equal([Map(0, 100000, 65536)], map.Groups);
         Assert.True(map.IsSame(ids.Remap("default")));
