@@ -26,11 +26,12 @@ internal sealed class CreateMachineVerb : Verb
     private long? diskSize;
     private bool tpm;
     private bool autoStart;
+    private readonly ResourceSettings limits = new();
     private bool start;
 
     public override string Usage => "vm create [options] NAME";
 
-    public override void Define(FlagSet flags) => flags
+    public override void Define(FlagSet flags) => ResourceFlags.Machine(flags, limits)
         .Value("disk", null, "file", "a copy of this disk image (qcow2, raw, vmdk, vdi, vhdx)", v => disks.Add(new MachineDiskRequest(VmVerbs.EnginePath(v), null)))
         .Value("disk-size", null, "size", "grow the first disk to this size, or make an empty one", v => diskSize = ByteSize.Parse(v))
         .Value("iso", null, "file", "a CD-ROM image, booted from first", v => disks.Insert(0, new MachineDiskRequest(VmVerbs.EnginePath(v), null, Medium: true)))
@@ -64,7 +65,7 @@ internal sealed class CreateMachineVerb : Verb
         {
             Name = call.Arguments[0], Architecture = architecture, Firmware = firmware,
             Processors = (int?)processors, MaximumProcessors = (int?)maximumProcessors, MemoryBytes = memory, MaximumMemoryBytes = maximumMemory,
-            Tpm = tpm, AutoStart = autoStart, Disks = disks, Nics = nics, Ports = ports, UserData = userData, NetworkConfig = networkConfig, Labels = labels,
+            Tpm = tpm, AutoStart = autoStart, Resources = limits, Disks = disks, Nics = nics, Ports = ports, UserData = userData, NetworkConfig = networkConfig, Labels = labels,
         });
         if (start) MachineClient.Call(call, "POST", MachineClient.Path(machine.Id, "/start"));
         call.Output.WriteLine(machine.Name);
@@ -77,11 +78,12 @@ internal sealed class CreateMachineVerb : Verb
 /// <summary><c>hull vm edit</c>.</summary>
 internal sealed class EditVerb : Verb
 {
+    private readonly ResourceSettings limits = new();
     private MachineEditRequest edit = new();
 
     public override string Usage => "vm edit [options] MACHINE";
 
-    public override void Define(FlagSet flags) => flags
+    public override void Define(FlagSet flags) => ResourceFlags.Machine(flags, limits)
         .Number("cpus", null, "processors; more of them also while it runs, up to its maximum", v => edit = edit with { Processors = (int)v })
         .Number("max-cpus", null, "processors that can be plugged in while it runs", v => edit = edit with { MaximumProcessors = (int)v })
         .Value("memory", 'm', "size", "memory; also while it runs, up to its maximum", v => edit = edit with { MemoryBytes = ByteSize.Parse(v) })
@@ -92,7 +94,7 @@ internal sealed class EditVerb : Verb
     public override int Run(Invocation call)
     {
         call.Expect(1, 1);
-        Apply(call, call.Arguments[0], edit);
+        Apply(call, call.Arguments[0], edit with { Resources = limits });
         call.Output.WriteLine(call.Arguments[0]);
         return 0;
     }

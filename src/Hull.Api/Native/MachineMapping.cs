@@ -1,6 +1,8 @@
 using Hull.Api.Docker.Containers;
 using Hull.Core;
+using Hull.Engine.Drivers;
 using Hull.Engine.Machines;
+using Hull.Protocol;
 using Hull.Protocol.Machines;
 
 namespace Hull.Api.Native;
@@ -24,6 +26,7 @@ internal static class MachineMapping
             MemoryBytes = config.MemoryBytes,
             MaximumMemoryBytes = Math.Max(config.MemoryBytes, config.MaximumMemoryBytes),
             AutoStart = config.AutoStart,
+            Resources = Show(config.Resources),
             ProcessId = view.Status == MachineStatus.Stopped ? null : record.Monitor?.ProcessId,
             LastExit = record.LastExit,
             Disks = [.. config.Disks.Select(disk => new MachineDiskResource(disk.Id, disk.File, disk.Format, disk.Medium))],
@@ -51,6 +54,7 @@ internal static class MachineMapping
             MaximumMemoryBytes = request.MaximumMemoryBytes ?? 0,
             Tpm = request.Tpm,
             AutoStart = request.AutoStart,
+            Resources = Limits(request.Resources),
             Seed = request.UserData is null ? null : new MachineSeed(request.UserData, request.NetworkConfig),
             Nics = [.. request.Nics.Select((nic, index) => new MachineNic($"nic{index}", nic.Network, "", Address: nic.Address))],
             Ports = NetworkingMapping.ToPorts(request.Ports),
@@ -85,8 +89,25 @@ internal static class MachineMapping
         MemoryBytes = edit.MemoryBytes ?? config.MemoryBytes,
         MaximumMemoryBytes = edit.MaximumMemoryBytes ?? config.MaximumMemoryBytes,
         AutoStart = edit.AutoStart ?? config.AutoStart,
+        Resources = edit.Resources is null ? config.Resources : LimitTranslation.Merge(config.Resources, Limits(edit.Resources)),
         Ports = edit.Ports is null ? config.Ports : NetworkingMapping.ToPorts(edit.Ports),
     };
+
+    private static ResourceSettings Show(ResourceLimits limits)
+    {
+        var settings = new ResourceSettings();
+        ResourceMapping.Show(limits, settings);
+        return settings;
+    }
+
+    /// <summary>Of a whole machine only what its monitor's cgroup can do: memory is what the machine has, and so is the number of its processes.</summary>
+    private static ResourceLimits Limits(ResourceSettings? settings)
+    {
+        if (settings is null) return new ResourceLimits();
+        var limits = ResourceMapping.ToLimits(settings);
+        return limits is { Memory: null, MemorySwap: null, PidsLimit: null, NetworkEgressBits: null, NetworkIngressBits: null, Priority: null } ? limits
+            : throw HullException.Unsupported("a full machine has shares, limits and reservations of processors and disks, and a reservation of memory; no others");
+    }
 
     /// <summary>The engine's working directory means nothing to a client, so only whole paths do.</summary>
     public static string Absolute(string path) => Path.IsPathFullyQualified(path)

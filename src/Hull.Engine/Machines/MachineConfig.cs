@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
 using Hull.Core;
+using Hull.Engine.Drivers;
+using Hull.Engine.Resources;
 using Hull.Engine.Workloads;
 using Hull.Network;
 
@@ -11,6 +13,9 @@ namespace Hull.Engine.Machines;
 /// </summary>
 public sealed record MachineConfig
 {
+    private static readonly ResourceLimits s_unlimited = new();
+    private readonly ResourceLimits? _resources;
+
     /// <summary>Unique in the engine: a letter or digit, then letters, digits, dots, dashes and underscores.</summary>
     public required string Name { get; init; }
 
@@ -51,6 +56,14 @@ public sealed record MachineConfig
 
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Shares, limits and reservations of its monitor on the host: processors, disks, and memory that is kept for it.</summary>
+    public ResourceLimits Resources
+    {
+        // A document of an engine that knew no limits has none, which the reader takes for null.
+        get => _resources ?? s_unlimited;
+        init => _resources = value;
+    }
+
     /// <summary>Throws <see cref="ErrorKind.InvalidArgument"/> naming the first thing that is wrong.</summary>
     public MachineConfig Validated()
     {
@@ -67,6 +80,8 @@ public sealed record MachineConfig
         if (Architecture == "arm64" && Firmware == "bios") throw HullException.Invalid($"machine '{Name}' is of architecture arm64, which boots by uefi: use --firmware uefi");
         foreach (var twice in Disks.Select(disk => disk.Id).Concat(Nics.Select(nic => nic.Id)).GroupBy(id => id).Where(group => group.Count() > 1))
             throw HullException.Invalid($"machine '{Name}' has two devices with the id '{twice.Key}'");
+        LimitChecks.Check(Resources);
+        if (Resources.MemoryReservation > MemoryBytes) throw HullException.Invalid($"machine '{Name}' has {MemoryBytes} bytes of memory: no more can be kept for it");
         if (Ports.Count > 0 && Nics.All(nic => nic.Network is null))
             throw HullException.Invalid($"machine '{Name}' publishes ports but has no NIC on a network: give it one with --network");
         return this;

@@ -1,7 +1,10 @@
 using Hull.Core;
+using Hull.Engine.Drivers;
+using Hull.Engine.Drivers.Container;
 using Hull.Hypervisor;
 using Hull.Hypervisor.CloudInit;
 using Hull.Hypervisor.Qemu;
+using Hull.Linux.Cgroups;
 using Hull.Network;
 using Hull.Runtime.State;
 
@@ -80,7 +83,15 @@ public sealed partial class MachineManager
     public Task WaitAsync(string machine) => Find(_store.Get(machine).Id)?.Ended ?? Task.CompletedTask;
 
     private Resources.Claim ClaimOf(MachineRecord record) => new(record.Id, "machine " + record.Config.Name, null,
-        new Resources.Reservation(0, record.Config.MemoryBytes / 100 * _options.ReservedPercent));
+        new Resources.Reservation(Math.Max(0, record.Config.Resources.CpuReservation ?? 0),
+            record.Config.Resources.MemoryReservation is { } reserved ? Math.Max(0, reserved) : record.Config.MemoryBytes * _options.ReservedPercent / 100));
+
+    /// <summary>Limits are of the monitor's cgroup, which its jail has made: what the guest does is on its account.</summary>
+    private void Limit(string id, ResourceLimits limits)
+    {
+        var cgroup = CgroupManager.Name(id, JailOf(id, "monitor").CgroupsPath);
+        cgroup.Apply(CgroupTranslation.ToLimits(limits));
+    }
 
     private string RuntimeDirectoryOf(string id) => Path.Combine(_options.RuntimeDirectory, id[..16]);
 
@@ -128,6 +139,7 @@ public sealed partial class MachineManager
                     await machine.LoadStateAsync(Path.Combine(_store.DirectoryOf(record.Id), saved.StateFile!), cancellationToken).ConfigureAwait(false);
                 }
 
+                Limit(record.Id, record.Config.Resources);
                 Track(record.Id, machine, paused: false);
                 await machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
             }

@@ -128,6 +128,12 @@ public sealed partial class MachineManager : IAsyncDisposable
             var shape = record.Shape;
             if (Find(record.Id) is { } live)
             {
+                if (config.Resources != record.Config.Resources)
+                {
+                    _options.Admission?.Admit(ClaimOf(record with { Config = record.Config with { Resources = config.Resources } }));
+                    Limit(record.Id, config.Resources);
+                }
+
                 if (config.Name != record.Config.Name && _options.Networks is { } networks)
                     await networks.RenameAsync(record.Id, config.Name, cancellationToken).ConfigureAwait(false);
                 if (config.Processors != record.Config.Processors)

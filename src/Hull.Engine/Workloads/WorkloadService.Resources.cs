@@ -68,7 +68,7 @@ internal sealed partial class WorkloadService
     {
         var limits = record.Config.Resources;
         var memory = limits.MemoryReservation is { } reserved ? Math.Max(0, reserved)
-            : DriverOf(record.Isolation).FixedMemoryOf(limits, new IsolationOptions { Options = record.Config.IsolationOptions }) / 100 * Options.Resources.VmMemoryPercent;
+            : DriverOf(record.Isolation).FixedMemoryOf(limits, new IsolationOptions { Options = record.Config.IsolationOptions }) * Options.Resources.VmMemoryPercent / 100;
         return new Claim(record.Id, record.Name, record.Config.Group, new Reservation(Math.Max(0, limits.CpuReservation ?? 0), memory));
     }
 

@@ -28,6 +28,9 @@ public sealed record MachineResource
 
     public bool AutoStart { get; init; }
 
+    /// <summary>Shares, limits and reservations of its monitor, as the Docker API writes them.</summary>
+    public ResourceSettings Resources { get; init; } = new();
+
     /// <summary>Process of the monitor; null while it does not run.</summary>
     public int? ProcessId { get; init; }
 
@@ -76,6 +79,9 @@ public sealed record MachineCreateRequest
 
     public bool AutoStart { get; init; }
 
+    /// <summary>Shares, limits and reservations of its monitor, as the Docker API writes them.</summary>
+    public ResourceSettings? Resources { get; init; }
+
     public List<MachineDiskRequest> Disks { get; init; } = [];
 
     public List<MachineNicRequest> Nics { get; init; } = [];
@@ -116,6 +122,9 @@ public sealed record MachineEditRequest
     public long? MaximumMemoryBytes { get; init; }
 
     public bool? AutoStart { get; init; }
+
+    /// <summary>Limits and reservations to change, as the Docker API writes them.</summary>
+    public ResourceSettings? Resources { get; init; }
 
     /// <summary>All ports to publish from the next start on.</summary>
     public Dictionary<string, List<PortBinding>?>? Ports { get; init; }
