@@ -127,6 +127,9 @@ public sealed class AccessTests(AccessFixture fixture) : IClassFixture<AccessFix
     [InlineData("POST", "/images/load", 403)]
     [InlineData("GET", "/hull/v1/doctor", 403)]
     [InlineData("GET", "/hull/v1/machines", 403)]
+    [InlineData("GET", "/hull/v1/groups", 403)]
+    [InlineData("GET", "/hull/v1/allocations", 403)]
+    [InlineData("DELETE", "/hull/v1/groups/any", 403)]
     [InlineData("POST", "/auth", 403)]
     public async Task A_label_is_not_stepped_out_of_by_path(string method, string path, int status)
     {
@@ -159,6 +162,10 @@ public sealed class AccessTests(AccessFixture fixture) : IClassFixture<AccessFix
     [InlineData("""{"MaskedPaths":["/x"]}""")]
     [InlineData("""{"Sysctls":{"kernel.core_pattern":"x"}}""")]
     [InlineData("""{"Annotations":{"vm.x":"y"}}""")]
+    [InlineData("""{"Group":"any"}""")]
+    [InlineData("""{"CpuReservation":100000000}""")]
+    [InlineData("""{"MemoryReservation":1048576}""")]
+    [InlineData("""{"Priority":100}""")]
     public async Task A_label_is_not_stepped_out_of_by_what_is_made(string hostConfig)
     {
         var before = (await As(null).GetAsync("/containers/json?all=1")).Json.AsArray().Count;
@@ -178,6 +185,9 @@ public sealed class AccessTests(AccessFixture fixture) : IClassFixture<AccessFix
         Assert.Equal(404, (await shop.PostAsync("/networks/own/connect", new JsonObject { ["Container"] = "foreign" })).Status);
         Assert.Equal(403, (await shop.PostAsync("/containers/own/exec", new JsonObject { ["Cmd"] = new JsonArray("true"), ["Privileged"] = true })).Status);
         Assert.Equal(403, (await shop.PostAsync("/containers/own/update", new JsonObject { ["Binds"] = new JsonArray("/:/x") })).Status);
+        Assert.Equal(403, (await shop.PostAsync("/containers/own/update", new JsonObject { ["CpuReservation"] = 100000000 })).Status);
+        foreach (var label in new[] { "hull.group", "hull.cpu-reservation", "hull.priority" })
+            Assert.Equal(403, (await shop.PostAsync("/containers/create", new JsonObject { ["Image"] = "busybox", ["Labels"] = new JsonObject { [label] = "1" } })).Status);
         Assert.Equal(403, (await shop.PostAsync("/containers/own/update", new JsonObject { ["Labels"] = new JsonObject { ["com.docker.compose.project"] = "bank" } })).Status);
     }
 

@@ -161,6 +161,7 @@ public sealed class EngineHost : IAsyncDisposable
     {
         foreach (var workload in await Engine.Workloads.ListAsync(new WorkloadFilter { All = true }, false, default))
             await Engine.Workloads.RemoveAsync(workload.Id, new RemoveRequest(Force: true, Volumes: true), default);
+        foreach (var status in Engine.Groups.List()) Engine.Groups.Remove(status.Group.Name);
         await Engine.DisposeAsync();
         foreach (var hierarchy in Directory.EnumerateDirectories("/sys/fs/cgroup"))
         {
