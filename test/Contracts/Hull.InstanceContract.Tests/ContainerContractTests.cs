@@ -28,6 +28,22 @@ public sealed class HullContractTests : InstanceContract
         Assert.Equal((6, "hull-init\n", ""), await Host.CompleteAsync(config));
     }
 
+    [Theory]
+    [InlineData("gzip")]
+    [InlineData("bzip2")]
+    [InlineData("xz")]
+    [InlineData("zstd")]
+    public async Task Archives_may_be_packed(string program)
+    {
+        Hull.Testing.Require.Program(program);
+        using var directory = new Hull.Testing.TemporaryDirectory("packed");
+        Hull.Testing.Command.Shell($"cd {directory.Path} && echo hello > file && tar -c file | {program} > archive").Ok();
+        var id = await Host.CreateAsync("cat", "/home/file");
+        await using var archive = File.OpenRead(directory["archive"]);
+        await Host.Engine.Workloads.WriteArchiveAsync(id, new Hull.Engine.Workloads.ArchivePutRequest("/home"), archive, default);
+        Assert.Equal(6, (await Host.Engine.Workloads.StatPathAsync(id, "/home/file", default)).Size);
+    }
+
     [Fact]
     public async Task A_child_that_is_killed_for_memory_is_announced_while_the_rest_runs_on()
     {
