@@ -32,6 +32,9 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
 
     private const uint FirstUser = 1_900_000_000;
 
+    /// <summary>More threads than any monitor has: one for each processor and 64 for its disks.</summary>
+    private const int MaximumThreads = 1024;
+
     private string ContainerId => "vmm-" + Path.GetFileName(Directory.TrimEnd('/'));
 
     private ContainerRuntime Runtime => new(new RuntimeOptions { Root = Path.Combine(Directory, "state") });
@@ -138,6 +141,7 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
             Linux = new LinuxSpec
             {
                 CgroupsPath = CgroupsPath,
+                Resources = new ResourcesSpec { Pids = new PidsSpec { Limit = MaximumThreads } },
                 Namespaces = [.. ((string[])["pid", "mount", "ipc", "uts", "network"]).Select(type => new NamespaceSpec { Type = type })],
                 Devices = kvm ? [new DeviceSpec { Path = "/dev/kvm", Type = "c", Major = 10, Minor = 232, FileMode = 0x180, Uid = UserId, Gid = UserId }] : null,
                 MaskedPaths = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/acpi", "/sys/firmware"],

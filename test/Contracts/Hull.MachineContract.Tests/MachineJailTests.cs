@@ -79,6 +79,8 @@ public sealed class MachineJailTests : IAsyncLifetime
         foreach (var kind in new[] { "mnt", "pid", "net", "ipc", "uts" })
             Assert.NotEqual(new FileInfo("/proc/self/ns/" + kind).LinkTarget, new FileInfo($"/proc/{process}/ns/{kind}").LinkTarget);
         Assert.Contains("/monitor-" + record.Id[..16], File.ReadAllText($"/proc/{process}/cgroup"), StringComparison.Ordinal);
+        var pids = Command.Shell($"cd /sys/fs/cgroup; cat pids/$(grep :pids: /proc/{process}/cgroup | cut -d: -f3)/pids.max 2>/dev/null || cat ./$(grep ^0:: /proc/{process}/cgroup | cut -d: -f3)/pids.max");
+        Assert.Equal("1024", pids.Ok().Output.Trim());
         var sockets = Path.Combine(_directory["run"], record.Id[..16]);
         Assert.Equal("0 700", Command.Run("stat", "-c", "%u %a", sockets).Ok().Output.Trim());
         Assert.Equal(["control", "serial", "vnc"], Directory.GetFileSystemEntries(sockets).Select(Path.GetFileName).Order());
