@@ -39,13 +39,26 @@ internal sealed class ImageJail : IDisposable
     /// <summary>Takes back what programs left that were killed in the middle of an operation.</summary>
     public static void RemoveRemains()
     {
-        foreach (var directory in Directory.EnumerateDirectories(Path.GetTempPath(), Prefix + "*"))
+        foreach (var directory in Directory.GetDirectories(Path.GetTempPath(), Prefix + "*").Where(IsAbandoned))
         {
-            // Everybody may make directories there: root's are the jails.
-            using var handle = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, directory, Fcntl.O_PATH | Fcntl.O_NOFOLLOW), $"look at {directory}");
-            if (handle.Stat() is not { IsDirectory: true, User: 0 }) continue;
-            if (Path.GetFileName(directory)[Prefix.Length..].Split('-') is [var process, var start, _] && int.TryParse(process, out var pid)
-                && ProcessIdentity.StartTimeOf(pid)?.ToString(CultureInfo.InvariantCulture) != start) new QemuJail(directory, "/" + Path.GetFileName(directory), 0, []).Remove();
+            try
+            {
+                new QemuJail(directory, "/" + Path.GetFileName(directory), 0, []).Remove();
+            }
+            catch (Exception error) when (error is DirectoryNotFoundException or HullException { Kind: ErrorKind.NotFound })
+            {
+                // Another engine came first.
+            }
         }
+    }
+
+    /// <summary>Root's, because everybody may make directories there, and its maker has ended.</summary>
+    private static bool IsAbandoned(string directory)
+    {
+        if (Path.GetFileName(directory)[Prefix.Length..].Split('-') is not [var process, var start, _] || !int.TryParse(process, out var maker)) return false;
+        var opened = FileCalls.OpenAt(Fcntl.AT_FDCWD, directory, Fcntl.O_PATH | Fcntl.O_NOFOLLOW);
+        if (opened < 0) return false; // It went meanwhile.
+        using var handle = new SafeFd((int)opened);
+        return handle.Stat() is { IsDirectory: true, User: 0 } && ProcessIdentity.StartTimeOf(maker)?.ToString(CultureInfo.InvariantCulture) != start;
     }
 }
