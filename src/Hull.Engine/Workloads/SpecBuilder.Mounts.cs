@@ -64,7 +64,7 @@ internal static partial class SpecBuilder
     private static void AddSharedMemory(List<MountSpec> mounts, StartContext context)
     {
         var config = context.Record.Config;
-        if (context.Joined.TryGetValue("ipc", out var pid)) mounts.Add(Mount("/dev/shm", "bind", $"/proc/{pid}/root/dev/shm", "rbind"));
+        if (context.SharedMemory is { } shared) mounts.Add(Mount("/dev/shm", "bind", shared, "rbind", "nosuid", "noexec", "nodev"));
         else if (config.Namespaces.Ipc == "host") mounts.Add(Mount("/dev/shm", "bind", "/dev/shm", "rbind"));
         else if (config.Namespaces.Ipc != "none")
         {

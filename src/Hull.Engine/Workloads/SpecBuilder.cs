@@ -31,6 +31,9 @@ internal sealed record StartContext
     /// <summary>Pid of the init whose namespace is joined, by namespace type (<c>pid</c>, <c>ipc</c>, <c>uts</c>).</summary>
     public IReadOnlyDictionary<string, int> Joined { get; init; } = new Dictionary<string, int>();
 
+    /// <summary>Where the shared memory of a joined ipc namespace is mounted; null without one.</summary>
+    public string? SharedMemory { get; init; }
+
     /// <summary>The init program to put before the workload's; null for none.</summary>
     public string? InitProgram { get; init; }
 }

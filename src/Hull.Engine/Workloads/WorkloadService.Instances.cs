@@ -15,7 +15,7 @@ internal sealed partial class WorkloadService
     private sealed record PreparedNetwork(string? NamespacePath, bool Host, string? HostsPath, string? ResolvConfPath, string? HostnamePath,
         string Hostname, IReadOnlyList<Endpoint> Endpoints);
 
-    private InstanceSpec BuildInstance(Workload workload, PreparedNetwork network, IReadOnlyList<MountPoint> mounts, HeldUserNamespace? users = null)
+    private InstanceSpec BuildInstance(Workload workload, PreparedNetwork network, IReadOnlyList<MountPoint> mounts, HeldUserNamespace? users = null, BorrowedMemory? memory = null)
     {
         var record = workload.Record;
         var config = record.Config;
@@ -42,6 +42,7 @@ internal sealed partial class WorkloadService
             HostnamePath = network.HostnamePath,
             Mounts = mounts,
             Joined = joins,
+            SharedMemory = memory?.Path,
             InitProgram = (config.Init ?? Options.DefaultInit) && record.Isolation == "container" ? InitProgram() : null,
         };
         if (record.UserNamespaceOf is { } owner && !joined.Contains(owner) && !ReferenceEquals(network, NoNetwork)) joined.Add(owner);

@@ -37,8 +37,9 @@ internal sealed partial class WorkloadService
             var mounts = record.Mounts.Count == 0 ? [] : await MountVolumesAsync(record, cancellationToken).ConfigureAwait(false);
             // Held until the instance is in it.
             using var users = OpenUserNamespace(record);
+            using var memory = BorrowMemory(record);
             var network = await SetUpNetworkAsync(workload, users, cancellationToken).ConfigureAwait(false);
-            var spec = BuildInstance(workload, network, mounts, users) with { Saved = saved };
+            var spec = BuildInstance(workload, network, mounts, users, memory) with { Saved = saved };
             driver.Validate(spec);
             _store.Write(spec);
             workload.Spec = spec;

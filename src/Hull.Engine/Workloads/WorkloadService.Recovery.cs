@@ -14,6 +14,7 @@ internal sealed partial class WorkloadService
 
     public async Task RecoverAsync(CancellationToken cancellationToken)
     {
+        BorrowedMemory.Clear(SharedMemoryDirectory);
         var (good, bad, interrupted) = _store.Load();
         foreach (var (id, reason) in bad) _services.Log($"workload {id} cannot be read and is left alone: {reason}");
         foreach (var id in interrupted) await ReclaimInterruptedAsync(id, cancellationToken).ConfigureAwait(false);

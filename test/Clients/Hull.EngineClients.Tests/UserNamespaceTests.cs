@@ -99,7 +99,7 @@ public sealed class UserNamespaceTests
         using var host = new UserNamespaceEngine();
         var engine = host.Engine;
         foreach (var name in (string[])["one", "two", "three"])
-            engine.Hull("run", "-d", "--name", name, "--userns", "auto", "-v", "shared:/data", "busybox", "sh", "-c", Wait).Ok();
+            engine.Hull("run", "-d", "--name", name, "--userns", "auto", "--ipc", "shareable", "-v", "shared:/data", "busybox", "sh", "-c", Wait).Ok();
         Assert.Equal(["0 300000 65536", "0 365536 65536", "0 431072 65536"], ((string[])["one", "two", "three"]).Select(name => Map(engine, name)));
         Assert.Contains("set aside", engine.Hull("create", "--userns", "auto", "busybox", "true").Error);
         Docker(engine, "rm", "-f", "two");
@@ -110,7 +110,7 @@ public sealed class UserNamespaceTests
         Assert.Equal("1000", Docker(engine, "run", "--rm", "-v", "shared:/data", "busybox", "stat", "-c", "%u", "/data/by-one"));
 
         // Who shares a namespace shares the users.
-        Assert.Equal("0 300000 65536 1 eth0", engine.Hull("run", "--rm", "--network", "container:one", "--pid", "container:one", "busybox",
+        Assert.Equal("0 300000 65536 1 eth0", engine.Hull("run", "--rm", "--network", "container:one", "--pid", "container:one", "--ipc", "container:one", "busybox",
             "sh", "-c", "echo $(cat /proc/self/uid_map) $(ps | grep -c '[t]rap') $(ls /sys/class/net | grep eth)").Ok().Trimmed);
         Assert.Equal("0 300000 65536", engine.Hull("run", "--rm", "--userns", "container:one", "busybox", "sh", "-c", "echo $(cat /proc/self/uid_map)").Ok().Trimmed);
         Assert.Equal("1000 0", engine.Hull("run", "--rm", "--network", "container:one", "--mount", "type=image,source=busybox,target=/m/x", "busybox",
