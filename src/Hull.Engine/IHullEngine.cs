@@ -142,6 +142,12 @@ public interface IWorkloads
 
     /// <summary>Counts by status.</summary>
     IReadOnlyDictionary<WorkloadStatus, int> Counts { get; }
+
+    /// <summary>
+    /// Waits, for a few seconds at most, until the files of workloads that are removed already are gone: an end with
+    /// <c>--rm</c> is told before, and the image is in use until then.
+    /// </summary>
+    Task FinishRemovalsAsync() => Task.CompletedTask;
 }
 
 /// <summary>Further processes in running workloads.</summary>

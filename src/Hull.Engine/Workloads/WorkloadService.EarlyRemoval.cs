@@ -18,15 +18,19 @@ internal sealed partial class WorkloadService
     {
         // Waiting here would be for ever: a removal that holds the gate waits for the end that is being dealt with.
         if (workload.Record.Mounts.Count > 0 || !workload.Gate.Wait(0)) return false;
+        var cleared = new TaskCompletionSource();
         try
         {
             if (workload.Removed) return false;
             _store.DeleteConfig(workload.Id);
+            // Before anybody is told: who is may ask at once for what is being cleared.
+            _clearing[workload.Id] = cleared.Task;
             Unlist(workload);
             Publish(workload, "destroy");
         }
         catch (HullException)
         {
+            _clearing.TryRemove(workload.Id, out _);
             return false;
         }
         finally
@@ -34,11 +38,11 @@ internal sealed partial class WorkloadService
             workload.Gate.Release();
         }
 
-        _clearing[workload.Id] = ClearAsync(workload, takenBack);
+        _ = ClearAsync(workload, takenBack, cleared);
         return true;
     }
 
-    private async Task ClearAsync(Workload workload, Task takenBack)
+    private async Task ClearAsync(Workload workload, Task takenBack, TaskCompletionSource cleared)
     {
         // The one who waits for the removal is told before the work begins that it need not wait for.
         await Task.Yield();
@@ -55,11 +59,11 @@ internal sealed partial class WorkloadService
         finally
         {
             _clearing.TryRemove(workload.Id, out _);
+            cleared.TrySetResult();
         }
     }
 
-    /// <summary>Waits, for a while, until what was removed is cleared away.</summary>
-    private async Task FinishClearingAsync()
+    public async Task FinishRemovalsAsync()
     {
         try
         {

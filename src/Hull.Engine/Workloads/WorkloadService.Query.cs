@@ -45,6 +45,7 @@ internal sealed partial class WorkloadService
             Isolation = record.Isolation,
             Platform = record.Platform,
             LogDriver = record.LogDriver,
+            LogOptions = record.LogOptions,
             LogPath = record.LogDriver is "json-file" or "local" ? Path.Combine(directory, LogSettings.FileName) : "",
             Labels = record.Labels,
             Mounts = record.Mounts,

@@ -198,7 +198,7 @@ internal sealed partial class WorkloadService
 
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _reclaiming.ConfigureAwait(false);
-        await FinishClearingAsync().ConfigureAwait(false);
+        await FinishRemovalsAsync().ConfigureAwait(false);
         foreach (var workload in All)
         {
             workload.Health?.Dispose();

@@ -90,6 +90,9 @@ public sealed record WorkloadSnapshot
     public required string LogPath { get; init; }
 
     public required string LogDriver { get; init; }
+
+    /// <summary>The workload's own over the engine's.</summary>
+    public IReadOnlyDictionary<string, string> LogOptions { get; init; } = new Dictionary<string, string>();
     public required IReadOnlyDictionary<string, string> Labels { get; init; }
     public required IReadOnlyList<MountPoint> Mounts { get; init; }
     public required WorkloadNetworking Networking { get; init; }

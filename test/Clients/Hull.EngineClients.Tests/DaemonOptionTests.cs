@@ -125,7 +125,7 @@ public sealed class DaemonOptionTests : IDisposable
         File.Copy(Repository.Executable("hull-init"), scratch["own-init"]);
         using var engine = Start("--default-ulimit", "nofile=512:1024", "--default-shm-size", "32m", "--default-ipc-mode", "shareable", "--default-cgroupns-mode", "host",
             "--init", "--init-path", scratch["own-init"], "--oom-score-adjust", "250", "--no-new-privileges", "--seccomp-profile", "unconfined",
-            "--log-driver", "local", "--label", "place=here", "--shutdown-timeout", "1", "--live-restore=false");
+            "--log-driver", "local", "--log-opt", "max-size=1m", "--label", "place=here", "--shutdown-timeout", "1", "--live-restore=false");
         Assert.Equal("250", File.ReadAllText($"/proc/{engine.Pid}/oom_score_adj").Trim());
         var own = new FileInfo("/proc/self/ns/cgroup").LinkTarget;
         Assert.Equal($"512 1024 32768 250 1 0 {own}", Run(engine, "run", "--rm", "busybox", "sh", "-c",
@@ -135,7 +135,7 @@ public sealed class DaemonOptionTests : IDisposable
         Run(engine, "run", "-d", "--name", "kept", "busybox", "sleep", "1000");
         Assert.Equal("own-init", Command.Shell($"basename $(readlink /proc/{Run(engine, "inspect", "--format", "{{.State.Pid}}", "kept")}/root/sbin/hull-init || echo own-init)").Trimmed);
         Assert.Contains(scratch["own-init"], File.ReadAllText($"/proc/{Run(engine, "inspect", "--format", "{{.State.Pid}}", "kept")}/mountinfo"));
-        Assert.Equal("shareable local", Run(engine, "inspect", "--format", "{{.HostConfig.IpcMode}} {{.HostConfig.LogConfig.Type}}", "kept"));
+        Assert.Equal("shareable local 1m", Run(engine, "inspect", "--format", "{{.HostConfig.IpcMode}} {{.HostConfig.LogConfig.Type}} {{index .HostConfig.LogConfig.Config \"max-size\"}}", "kept"));
 
         // Without live-restore they end with the engine.
         engine.Stop();

@@ -196,7 +196,7 @@ internal static class InspectMapping
         host.NetworkMode = config.Networking.Mode ?? "bridge";
         host.PortBindings = PortBindings(config.Networking.Ports);
         host.RestartPolicy = new Protocol.RestartPolicy { Name = config.Restart.Name, MaximumRetryCount = config.Restart.MaximumRetries };
-        host.LogConfig = new Protocol.LogConfig { Type = workload.LogDriver, Config = new Dictionary<string, string>(config.Log.Options) };
+        host.LogConfig = new Protocol.LogConfig { Type = workload.LogDriver, Config = new Dictionary<string, string>(workload.LogOptions) };
         host.AutoRemove = config.AutoRemove;
         host.Privileged = config.Security.Privileged;
         host.ReadonlyRootfs = config.Security.ReadOnlyRoot;

@@ -81,6 +81,7 @@ internal sealed class ImageEndpoints(ApiServices services)
         var name = request["name"];
         var image = Find(images, name);
         await RefuseUsedAsync(request, image, name).ConfigureAwait(false);
+        await services.Engine.Workloads.FinishRemovalsAsync().ConfigureAwait(false);
         var removed = images.Remove(name, request.Flag("force"));
         List<ImageDeleteItem> items = [.. removed.SelectMany(Items)];
         foreach (var item in removed)
@@ -117,6 +118,7 @@ internal sealed class ImageEndpoints(ApiServices services)
             && LabelFilter.Matches(image.Labels, filters["label"])
             && !filters["label!"].Any(l => LabelFilter.Matches(image.Labels, [l]));
         var all = filters.Boolean("dangling") == false;
+        await services.Engine.Workloads.FinishRemovalsAsync().ConfigureAwait(false);
         var result = await Task.Run(() => images.Prune(all, Accept, request.Disconnected)).ConfigureAwait(false);
         var answer = new ImagesPruneAnswer { ImagesDeleted = result.Removed.Count == 0 ? null : [.. result.Removed.SelectMany(Items)], SpaceReclaimed = result.SpaceReclaimed };
         await request.WriteJsonAsync(answer, DockerJson.Wire.ImagesPruneAnswer).ConfigureAwait(false);
