@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Virtual machines against dockerd's containers, in interleaved pairs in one run, and against QEMU alone: a cold boot of the
 # same kernel to the same program. Then what a machine costs in memory, its root file system and its exec.
-# HULL_BENCH_ROUNDS (11) sets the pairs, HULL_BENCH_MACHINES (20) the machines. Needs root, and no other dockerd running.
+# HULL_BENCH_ROUNDS (11) sets the pairs, HULL_BENCH_MACHINES (20) the machines, HULL_BENCH_LIVE=no makes every machine from
+# its template's saved state. Needs root, and no other dockerd running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/out/bin:$PATH"
@@ -31,7 +32,8 @@ package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/.*De
 (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package")
 mkdir -p "$work/hull/vm/guest"
 dpkg-deb -x "$work/$package"_*.deb "$work/hull/vm/guest/kernel.deb"
-nsenter "--net=/run/netns/hull-bench-$$-h" hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" > "$work/hulld.log" 2>&1 &
+nsenter "--net=/run/netns/hull-bench-$$-h" hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" \
+    "--vm-live-templates=$([ "${HULL_BENCH_LIVE:-yes}" = yes ] && echo true || echo false)" > "$work/hulld.log" 2>&1 &
 pids+=($!)
 nsenter "--net=/run/netns/hull-bench-$$-d" dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -p "$work/docker.pid" -H "$theirs" \
     > "$work/dockerd.log" 2>&1 &
@@ -41,8 +43,12 @@ for _ in $(seq 300); do
     sleep 0.1
 done
 docker -H "$theirs" load -q -i "$work/busybox.tar" > /dev/null
-# The first machine boots the template.
+# The first machine boots the template, and has a live one made of it.
 hull -H "$ours" run --rm --isolation vm busybox true
+live() {
+    [ "${HULL_BENCH_LIVE:-yes}" != yes ] || until curl -fsS --unix-socket "$work/hull.sock" http://hull/info | grep -q "\"live-templates\":\"$1\""; do sleep 0.2; done
+}
+live 1
 
 # pairs NAME "ours" "theirs": prints both medians and the median of the ratios pair by pair.
 pairs() {
@@ -88,6 +94,23 @@ printf '%-52s %8.0f ms\n' "a file of 64 MiB written with fsync" "$(inside 'dd if
 printf '%-52s %8.0f ms\n' "the same read back after its cache was dropped" "$(inside 'echo 3 > /proc/sys/vm/drop_caches 2> /dev/null; dd if=/big of=/dev/null bs=1M 2> /dev/null')"
 printf '%-52s %8.0f ms\n' "500 small files made and removed" "$(inside 'mkdir /small; i=0; while [ $i -lt 500 ]; do echo x > /small/$i; i=$((i + 1)); done; rm -r /small')"
 hull -H "$ours" rm -f exec > /dev/null
+# A machine of 512 MiB that is running, duplicated.
+hull -H "$ours" run --rm --isolation vm -m 512m busybox true
+live 2
+hull -H "$ours" run -d --isolation vm -m 512m --name source busybox sleep 1000 > /dev/null
+: > "$work/a"; : > "$work/b"
+for ((i = 0; i < rounds; i++)); do
+    began=$EPOCHREALTIME
+    curl -fsS --unix-socket "$work/hull.sock" -H 'Content-Type: application/json' -d '{"count": 1, "names": ["fork"]}' \
+        http://hull/hull/v1/workloads/source/fork > "$work/said"
+    ended=$EPOCHREALTIME
+    echo $((${ended/./} - ${began/./})) >> "$work/a"
+    sed -E 's/.*"pauseMilliseconds": *([0-9.]+).*/\1/' "$work/said" | awk '{ print $1 * 1000 }' >> "$work/b"
+    hull -H "$ours" rm -f fork > /dev/null
+done
+printf '%-52s %8.1f ms\n' "fork of a running machine of 512 MiB" "$(median < "$work/a" | awk '{ print $1 / 1000 }')" \
+    "its source stood still for" "$(median < "$work/b" | awk '{ print $1 / 1000 }')"
+hull -H "$ours" rm -f source > /dev/null
 
 for ((i = 0; i < machines; i++)); do hull -H "$ours" run -d --isolation vm --name "many$i" busybox sleep 1000 > /dev/null; done
 sleep 2

@@ -48,6 +48,7 @@ internal static class Composition
         Resources = Resources(config.Resources),
         ShutdownTimeout = config.ShutdownTimeout ?? 15,
         KeepWorkloadsOnShutdown = config.LiveRestore ?? true,
+        LiveTemplates = config.VmLiveTemplates ?? true,
     };
 
     /// <summary>Options to begin with, once what is said of them can be.</summary>
@@ -87,22 +88,40 @@ internal static class Composition
         var images = ImageService.Open(options.DataRoot, config.StorageDriver is "erofs" or "overlay" or "copy" ? config.StorageDriver : null,
             limits: RegistriesConfig.Load().Layers.ToLimits());
         var networks = await NetworkManager.OpenAsync(Networks(config, options, log), TimeProvider.System, cancellationToken).ConfigureAwait(false);
+        var machines = new VmDriver(options);
         try
         {
             var engine = await HullEngine.OpenAsync(options, new EngineParts
             {
-                Drivers = [new ContainerDriver(options), new VmDriver(options)],
+                Drivers = [new ContainerDriver(options), machines],
                 Images = images,
                 Networks = networks,
                 Volumes = new VolumeManager(Path.Combine(options.DataRoot, "volumes"), log: log.Line),
                 Log = log.Line,
             }, cancellationToken).ConfigureAwait(false);
+            if (machines.WasUsed) _ = PrepareAsync(machines, log);
             return (engine, images);
         }
         catch
         {
             await networks.DisposeAsync().ConfigureAwait(false);
             throw;
+        }
+    }
+
+    /// <summary>Where machines ran before, the first one is not to wait for a template that QEMU, kernel or agent have outdated.</summary>
+    private static async Task PrepareAsync(VmDriver machines, Logger log)
+    {
+        var began = TimeProvider.System.GetTimestamp();
+        try
+        {
+            await Task.Run(() => machines.PrepareAsync(CancellationToken.None)).ConfigureAwait(false);
+            log.Line(string.Create(System.Globalization.CultureInfo.InvariantCulture,
+                $"the template of virtual machines is ready, after {TimeProvider.System.GetElapsedTime(began).TotalSeconds:0.0} s"));
+        }
+        catch (HullException cause)
+        {
+            log.Line($"no template of virtual machines: {cause.FullMessage}");
         }
     }
 

@@ -131,6 +131,9 @@ public sealed record DaemonConfig
     [JsonPropertyName("live-restore")]
     public bool? LiveRestore { get; set; }
 
+    [JsonPropertyName("vm-live-templates")]
+    public bool? VmLiveTemplates { get; set; }
+
     [JsonPropertyName("labels")]
     public IReadOnlyList<string> Labels { get; set; } = [];
 

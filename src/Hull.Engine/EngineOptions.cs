@@ -67,6 +67,9 @@ public sealed record EngineOptions
     /// <summary>What may be reserved of the machine.</summary>
     public Resources.ResourceOptions Resources { get; init; } = new();
 
+    /// <summary>Emulated machines begin as twins of a process that runs (<see cref="Hypervisor.Templates.LiveTemplate"/>), which costs its memory.</summary>
+    public bool LiveTemplates { get; init; } = true;
+
     /// <summary>Labels of the engine itself.</summary>
     public IReadOnlyList<string> Labels { get; init; } = [];
 }

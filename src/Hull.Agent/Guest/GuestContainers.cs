@@ -177,6 +177,7 @@ internal sealed class GuestContainers
         _runtime.Delete(id, force: true);
         _streams.Close(container.Request.Streams);
         container.Process.Dispose();
+        _roots.Unmount("/run/containers/" + id);
     }
 
     /// <summary>Collects what ended since.</summary>

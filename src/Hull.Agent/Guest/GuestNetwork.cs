@@ -45,9 +45,10 @@ internal static class GuestNetwork
 
     public static void Configure(NetworkSetup setup)
     {
-        if (setup.Interfaces.Count == 0) return;
+        if (setup.Interfaces.Count == 0 && !s_configured) return;
         using var socket = new RouteSocket();
         var batch = new RouteBatch();
+        if (setup.Interfaces.Count == 0) Forget(socket, batch);
         var indexes = new Dictionary<string, int>();
         foreach (var wanted in setup.Interfaces)
         {
@@ -64,7 +65,18 @@ internal static class GuestNetwork
         }
 
         socket.Execute(batch);
-        s_configured = true;
+        s_configured = setup.Interfaces.Count > 0;
+    }
+
+    /// <summary>All devices are as <see cref="Prepare"/> left them, but for their names and MAC addresses.</summary>
+    private static void Forget(RouteSocket socket, RouteBatch batch)
+    {
+        for (var index = 0; index < s_devices.Count; index++)
+        {
+            s_devices[index] = Clear(socket, s_devices[index]);
+            batch.SetUp(s_devices[index].Index);
+            s_devices[index] = s_devices[index] with { Flags = s_devices[index].Flags | Rtnetlink.IFF_UP };
+        }
     }
 
     /// <summary>

@@ -24,6 +24,11 @@ internal sealed class RootAssembly
 
     private const string PreparedDirectory = "/run/writable";
 
+    private const int DetachMount = 2; // MNT_DETACH
+
+    /// <summary>What is mounted for the root of each directory, in the order it was.</summary>
+    private readonly Dictionary<string, List<string>> _mounts = [];
+
     private readonly Dictionary<string, string> _disks = [];
     private readonly Dictionary<string, int> _partitions = [];
 
@@ -46,6 +51,7 @@ internal sealed class RootAssembly
     public string Mount(RootLayout layout, string directory)
     {
         var lowers = new List<string>();
+        var mounts = _mounts[directory] = [];
         foreach (var extent in layout.Layers)
         {
             // What follows the file system on the disk is none of its concern.
@@ -55,12 +61,15 @@ internal sealed class RootAssembly
             Directory.CreateDirectory(target);
             Check.Result(MountCalls.Mount(device, target, "erofs", MountFlags.MS_RDONLY, null), $"mount layer {lowers.Count}");
             lowers.Add(target);
+            mounts.Add(target);
         }
 
         var writable = MountWritable(layout, directory);
+        mounts.Add(writable);
 
         var (upper, work, root) = ($"{writable}/upper", $"{writable}/work", $"{directory}/rootfs");
         foreach (var path in (string[])[upper, work, root]) Directory.CreateDirectory(path);
+        mounts.Add(root);
         lowers.Reverse();
         if (lowers.Count == 0)
         {
@@ -75,6 +84,17 @@ internal sealed class RootAssembly
         using var target2 = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, root, Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open {root}");
         overlay.AttachTo(target2, root);
         return root;
+    }
+
+    /// <summary>Takes a root apart that nothing uses any more, so that its disks can be exchanged.</summary>
+    public void Unmount(string directory)
+    {
+        if (!_mounts.Remove(directory, out var mounts)) return;
+        for (var index = mounts.Count - 1; index >= 0; index--)
+        {
+            // What a process outside still uses goes when it ends.
+            if (MountCalls.Umount(mounts[index], 0) == -(nint)Errno.EBUSY) _ = MountCalls.Umount(mounts[index], DetachMount);
+        }
     }
 
     /// <summary>Mounts a disk, or files of the host by their tag. Their device was plugged in a moment ago and may not be found yet.</summary>

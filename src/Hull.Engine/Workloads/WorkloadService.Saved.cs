@@ -22,9 +22,10 @@ internal sealed partial class WorkloadService
         try
         {
             using var saved = await ChangeAsync(source, () => RequireActive(source).SaveAsync(directory, keep: false, cancellationToken), cancellationToken).ConfigureAwait(false);
-            var forks = new List<string>();
-            for (var index = 0; index < count; index++)
-                forks.Add(await StartForkAsync(source, request.Names.ElementAtOrDefault(index), saved, cancellationToken).ConfigureAwait(false));
+            var forks = new string[count];
+            // Side by side, for as many as there are processors: most of a start is waiting for something.
+            await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken },
+                async (index, cancellation) => forks[index] = await StartForkAsync(source, request.Names.ElementAtOrDefault(index), saved, cancellation).ConfigureAwait(false)).ConfigureAwait(false);
             Publish(source, "fork", ("count", count.ToString(System.Globalization.CultureInfo.InvariantCulture)));
             return new ForkResult(forks, saved.Pause);
         }

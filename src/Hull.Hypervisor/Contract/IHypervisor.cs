@@ -41,20 +41,24 @@ public sealed record LaunchOptions(DescriptorTable? Descriptors = null, string? 
     Qemu.QemuJail? Jail = null);
 
 /// <summary>Descriptors for a monitor process. It is created first, so that a config can name their numbers there.</summary>
-public sealed class DescriptorTable : IDisposable
+/// <param name="first">Number of the first there.</param>
+public sealed class DescriptorTable(int first = 3) : IDisposable
 {
     private readonly List<SafeFd> _descriptors = [];
     private readonly List<int> _files = [];
 
-    /// <summary>The descriptors in the order of their numbers, which begin at 3.</summary>
+    /// <summary>The descriptors in the order of their numbers.</summary>
     public IReadOnlyList<SafeFd> Descriptors => _descriptors;
 
     /// <summary>Takes ownership of a descriptor and answers its number in the monitor process.</summary>
     public int Add(SafeFd descriptor)
     {
         _descriptors.Add(descriptor);
-        return 2 + _descriptors.Count;
+        return first - 1 + _descriptors.Count;
     }
+
+    /// <summary>Number of the next one.</summary>
+    public int Next => first + _descriptors.Count;
 
     /// <summary>Numbers of the descriptors that the monitor may open again by name; see <see cref="AddFile"/>.</summary>
     public IReadOnlyList<int> FileNumbers => _files;
@@ -69,6 +73,9 @@ public sealed class DescriptorTable : IDisposable
         _files.Add(number);
         return $"/dev/fdset/{number}";
     }
+
+    /// <summary>An added descriptor by its number.</summary>
+    public SafeFd this[int number] => _descriptors[number - first];
 
     /// <summary>Opens a file and answers the path by which the monitor opens it.</summary>
     /// <param name="flags">O_* flags.</param>

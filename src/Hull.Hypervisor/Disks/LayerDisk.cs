@@ -39,9 +39,13 @@ public sealed class LayerDisk
     /// <summary>Where the layers are in the disk, in the order they were given.</summary>
     public IReadOnlyList<DiskExtent> Extents { get; }
 
+    /// <summary>The file, where there is but one layer: it is the disk then, as it is.</summary>
+    public string? Single => _files.Count == 1 ? _files[0] : null;
+
     /// <summary>Opens the layers for a monitor, which so needs no right to the files, and answers the disk.</summary>
     public ImageDisk Open(DescriptorTable descriptors)
     {
+        if (Single is { } single) return new ImageDisk(descriptors.OpenFile(single, Fcntl.O_RDONLY), "raw", ReadOnly: true);
         var lines = new StringBuilder();
         for (var index = 0; index < _files.Count; index++)
         {

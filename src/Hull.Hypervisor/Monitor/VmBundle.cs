@@ -1,5 +1,9 @@
 using System.Text.Json.Serialization;
 using Hull.Agent.Protocol;
+using Hull.Hypervisor.Guest;
+using Hull.Hypervisor.Qemu;
+using Hull.Hypervisor.Qmp;
+using Hull.Hypervisor.Templates;
 
 namespace Hull.Hypervisor.Monitor;
 
@@ -54,11 +58,18 @@ public sealed record VmBundle
 /// <summary>The monitor program and what it boots.</summary>
 /// <param name="AcceleratorReason">Why this accelerator; for messages.</param>
 public sealed record GuestSource(string QemuProgram, string QemuBuild, string Accelerator, string AcceleratorReason,
-    string Digest, string Kernel, string Initrd, string Release);
+    string Digest, string Kernel, string Initrd, string Release)
+{
+    internal GuestImage ToImage() => new(Digest, Kernel, Initrd, Release);
+
+    internal QemuHypervisor ToHypervisor() => new(new QemuInstallation(QemuProgram, "amd64", new QmpVersion(0, 0, 0, ""), QemuBuild),
+        new AcceleratorChoice(Accelerator, AcceleratorReason));
+}
 
 /// <param name="MemoryPath">The sealed memory file, by the descriptor of the process that keeps it: /proc/PID/fd/N.</param>
 /// <param name="WritablePath">The disk it has mounted, to be copied for a machine that writes.</param>
-public sealed record TemplateSource(string Key, string MemoryPath, string StatePath, string WritablePath);
+/// <param name="Live">One that runs, to make twins of; null where there is none.</param>
+public sealed record TemplateSource(string Key, string MemoryPath, string StatePath, string WritablePath, LiveTemplate? Live = null);
 
 /// <param name="Tap">Name of the tap device, in the network namespace of the engine.</param>
 public sealed record VmNic(string Tap, string Name, string MacAddress, IReadOnlyList<string> Addresses, uint Mtu);

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using Hull.Agent.Protocol;
 using Hull.Hypervisor.Agent;
@@ -12,6 +11,7 @@ using Hull.Linux;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Files;
 using Hull.Linux.Netlink;
+using Hull.Linux.Syscalls;
 using Hull.Oci.Runtime;
 using Hull.Runtime.Resources;
 
@@ -227,19 +227,29 @@ internal sealed class VmMonitor : IAsyncDisposable
 
     private static async Task<SandboxMachine> StartAsync(VmBundle bundle, SandboxOptions options)
     {
-        var guest = new GuestImage(bundle.Guest.Digest, bundle.Guest.Kernel, bundle.Guest.Initrd, bundle.Guest.Release);
-        var hypervisor = new QemuHypervisor(
-            new QemuInstallation(bundle.Guest.QemuProgram, "amd64", new QmpVersion(0, 0, 0, ""), bundle.Guest.QemuBuild),
-            new AcceleratorChoice(bundle.Guest.Accelerator, bundle.Guest.AcceleratorReason));
+        var (guest, hypervisor) = (bundle.Guest.ToImage(), bundle.Guest.ToHypervisor());
         var shape = new SandboxShape(bundle.MemoryBytes, bundle.Processors);
         if (bundle.Template is null) return await SandboxMachine.BootAsync(hypervisor, guest, shape, options).ConfigureAwait(false);
         using var memory = MemoryFile.Open(bundle.Template.MemoryPath);
-        return await SandboxMachine.CloneAsync(hypervisor,
-            new Template(bundle.Template.Key, shape, guest, memory, bundle.Template.StatePath, bundle.Template.WritablePath,
-                bundle.Adopted is not null), options).ConfigureAwait(false);
+        var template = new Template(bundle.Template.Key, shape, guest, memory, bundle.Template.StatePath, bundle.Template.WritablePath,
+            bundle.Adopted is not null);
+        if (bundle.Template.Live is { } live && options.Shares is null)
+        {
+            try
+            {
+                return await SandboxMachine.TwinAsync(hypervisor, template, live, options).ConfigureAwait(false);
+            }
+            catch (HullException cause)
+            {
+                // The template's process is gone or cannot be traced: the machine is made from its saved state.
+                File.AppendAllText(options.LogPath!, $"hull-vm: no twin of {live.Process}: {cause.FullMessage}\n");
+            }
+        }
+
+        return await SandboxMachine.CloneAsync(hypervisor, template, options).ConfigureAwait(false);
     }
 
-    private static ReleaseRequest ReleaseFor(VmBundle bundle) => new(RandomNumberGenerator.GetBytes(64),
+    private static ReleaseRequest ReleaseFor(VmBundle bundle) => new(MemoryCalls.RandomBytes(64),
         TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, bundle.HostName, bundle.MachineId,
         new NetworkSetup(
             [.. bundle.Nics.Select((nic, index) => new InterfaceSetup((uint)index, nic.Name, nic.MacAddress, nic.Addresses, nic.Mtu))],

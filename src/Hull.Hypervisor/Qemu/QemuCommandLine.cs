@@ -12,8 +12,9 @@ public static class QemuCommandLine
     /// <param name="monitor">Where the QMP monitor is.</param>
     /// <param name="files">Descriptors that names of the form /dev/fdset/N stand for.</param>
     /// <param name="controlSocket">Where a second monitor listens, for a process that comes later; null for none.</param>
+    /// <param name="original">Twins are made of this monitor; see <see cref="Linux.Tracing.ProcessTwin"/>.</param>
     public static IReadOnlyList<string> Build(VirtualMachineConfig config, string accelerator, ChannelBackend monitor,
-        string? controlSocket = null, IReadOnlyList<int>? files = null)
+        string? controlSocket = null, IReadOnlyList<int>? files = null, bool original = false)
     {
         List<string> arguments =
         [
@@ -21,7 +22,8 @@ public static class QemuCommandLine
             // A workload's guest that restarts has ended; a machine with firmware of its own comes up again.
             .. config.Boot is KernelBoot ? ["-no-reboot"] : Array.Empty<string>(),
             "-display", "none", "-S",
-            "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+            // One that is made twice is confined in its twins, by Hull: the filter would forbid what makes them.
+            .. original ? Array.Empty<string>() : ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
         ];
         foreach (var file in files ?? []) arguments.AddRange(["-add-fd", $"fd={file},set={file}"]);
         AddMachine(arguments, config, accelerator);

@@ -62,7 +62,7 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
         {
             using var log = options.LogPath is null ? null : OpenLog(options.LogPath);
             var arguments = QemuCommandLine.Build(options.Jail is null ? config : QemuFiles.Pass(config, descriptors), accelerator.Name, new DescriptorChannel(monitorNumber), options.ControlSocket,
-                descriptors.FileNumbers);
+                descriptors.FileNumbers, options.Jail is { IsOriginal: true });
             process = options.Jail is { } jail
                 ? jail.Start(installation.Program, arguments, log, descriptors.Descriptors, accelerator.Name == "kvm")
                 : ChildProcess.Start(new ChildProcessOptions(installation.Program, arguments)

@@ -16,7 +16,11 @@ namespace Hull.Hypervisor.Qemu;
 /// <param name="CgroupsPath">Cgroup of the monitor, as the OCI runtime-spec writes it.</param>
 /// <param name="UserId">User and group of the monitor; no other process of this machine has it.</param>
 /// <param name="ReadOnlyFiles">Files it may read, at the same paths; they must be readable for others.</param>
-public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId, IReadOnlyList<string> ReadOnlyFiles)
+/// <param name="IsOriginal">
+/// Twins are made of the monitor, for which it needs privileges that they then drop, and must not be the first process of a
+/// namespace, with which theirs would end. Such a monitor only runs what is Hull's own.
+/// </param>
+public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId, IReadOnlyList<string> ReadOnlyFiles, bool IsOriginal = false)
 {
     /// <summary>
     /// A directory in which the monitor makes its sockets, at the same path; null for none. It is the monitor's only until
@@ -33,7 +37,10 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
     private const uint FirstUser = 1_900_000_000;
 
     /// <summary>More threads than any monitor has: one for each processor and 64 for its disks.</summary>
-    private const int MaximumThreads = 1024;
+    internal const int MaximumThreads = 1024;
+
+    /// <summary>For namespaces and descriptors of another process, and for becoming another user.</summary>
+    internal static readonly IReadOnlyList<string> TwinMaking = ["CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"];
 
     private string ContainerId => "vmm-" + Path.GetFileName(Directory.TrimEnd('/'));
 
@@ -41,7 +48,7 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
 
     /// <summary>A user id for a machine, from its id: far from those of people, services and containers.</summary>
     public static uint UserFor(string machineId) =>
-        FirstUser + BitConverter.ToUInt32(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(machineId))) % 100_000_000;
+        FirstUser + Disks.Crc32.Of(System.Text.Encoding.UTF8.GetBytes(machineId)) % 100_000_000;
 
     /// <summary>Starts a program in the jail with the given descriptors as 3, 4, …</summary>
     /// <param name="log">Takes what it prints; null discards that.</param>
@@ -132,7 +139,7 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
                 Args = [program, .. arguments],
                 Cwd = "/",
                 Env = ["PATH=/usr/bin"],
-                User = new UserSpec { Uid = UserId, Gid = UserId },
+                User = IsOriginal ? new UserSpec() : new UserSpec { Uid = UserId, Gid = UserId },
                 NoNewPrivileges = true,
                 Capabilities = Capabilities.Count == 0 ? null : new CapabilitiesSpec { Bounding = Capabilities, Effective = Capabilities, Permitted = Capabilities },
                 Rlimits = [new RlimitSpec { Type = "RLIMIT_CORE", Soft = 0, Hard = 0 }],
@@ -142,7 +149,7 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
             {
                 CgroupsPath = CgroupsPath,
                 Resources = new ResourcesSpec { Pids = new PidsSpec { Limit = MaximumThreads } },
-                Namespaces = [.. ((string[])["pid", "mount", "ipc", "uts", "network"]).Select(type => new NamespaceSpec { Type = type })],
+                Namespaces = [.. ((string[])["pid", "mount", "ipc", "uts", "network"]).Where(type => !IsOriginal || type != "pid").Select(type => new NamespaceSpec { Type = type })],
                 Devices = kvm ? [new DeviceSpec { Path = "/dev/kvm", Type = "c", Major = 10, Minor = 232, FileMode = 0x180, Uid = UserId, Gid = UserId }] : null,
                 MaskedPaths = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/acpi", "/sys/firmware"],
                 ReadonlyPaths = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"],

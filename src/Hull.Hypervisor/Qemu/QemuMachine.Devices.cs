@@ -159,6 +159,21 @@ public sealed partial class QemuMachine
     public string NodeOf(string diskId) => QemuDevices.NodeName(diskId, _generations.GetValueOrDefault(diskId));
 
     /// <summary>Learns which node holds each disk from a monitor that another process has worked with.</summary>
+    /// <summary>How often the medium of each disk has been exchanged.</summary>
+    internal IReadOnlyDictionary<string, int> Generations => _generations;
+
+    internal void SetGenerations(IReadOnlyDictionary<string, int> generations)
+    {
+        foreach (var (disk, generation) in generations) _generations[disk] = generation;
+    }
+
+    /// <summary>Gives the monitor files to open again by their names, <c>/dev/fdset/N</c>.</summary>
+    internal async Task PassFilesAsync(DescriptorTable table, CancellationToken cancellationToken = default)
+    {
+        foreach (var number in table.FileNumbers)
+            await Qmp.ExecuteAsync(QmpCommands.AddFd(number), table[number], cancellationToken: cancellationToken).ConfigureAwait(false);
+    }
+
     internal async Task LearnNodesAsync(CancellationToken cancellationToken)
     {
         foreach (var (device, node) in await RunAsync(QmpCommands.QueryBlockNodes(), cancellationToken).ConfigureAwait(false))

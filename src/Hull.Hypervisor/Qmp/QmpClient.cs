@@ -67,6 +67,14 @@ public sealed class QmpClient : IAsyncDisposable
         return client;
     }
 
+    /// <summary>Goes on with a monitor that has greeted somebody else already and left capability negotiation mode.</summary>
+    public static QmpClient Continue(Stream stream)
+    {
+        var client = new QmpClient(stream);
+        client._receiving = client.ReceiveAsync();
+        return client;
+    }
+
     /// <summary>
     /// Runs one command. An error answer becomes a <see cref="HullException"/> that names the command;
     /// no answer in time is <see cref="ErrorKind.Timeout"/>.

@@ -6,6 +6,7 @@ using Hull.Hypervisor.Qmp;
 using Hull.Hypervisor.Templates;
 using Hull.Linux;
 using Hull.Linux.Abi;
+using Hull.Linux.Netlink;
 using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Sandboxes;
@@ -41,6 +42,9 @@ public sealed class SandboxMachine : IAsyncDisposable
 
     public QemuMachine Machine { get; }
 
+    /// <summary>Numbers of descriptors in the monitor of a machine that was launched.</summary>
+    internal (int Control, int Data, int Qmp, int Tap) Numbers { get; private init; }
+
     public AgentClient Agent { get; }
 
     /// <summary>Boots a machine from its kernel. The agent answers, and waits at the release gate.</summary>
@@ -66,6 +70,8 @@ public sealed class SandboxMachine : IAsyncDisposable
     public static async Task<SandboxMachine> CloneAsync(QemuHypervisor hypervisor, Template template, SandboxOptions options,
         CancellationToken cancellationToken = default)
     {
+        // What was saved with a tap is not to be loaded without one (hw/net/virtio-net.c, has_vnet_hdr).
+        if (template.DevicesOnly && options.Tap is null) options = options with { Tap = TapDevice.OpenAlone() };
         // Memory that another process is to work on as well cannot be a private mapping of the template's.
         using var own = options.Shares is null ? null : template.Memory.Copy();
         var (sandbox, state) = await LaunchAsync(hypervisor, template.Guest, template.Shape, options, own ?? template.Memory,
@@ -91,6 +97,72 @@ public sealed class SandboxMachine : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Makes a machine by making the monitor of a live template twice. It runs, and its agent waits at the release gate.</summary>
+    public static async Task<SandboxMachine> TwinAsync(QemuHypervisor hypervisor, Template template, LiveTemplate live, SandboxOptions options,
+        CancellationToken cancellationToken = default)
+    {
+        using var channels = new DescriptorTable();
+        var (controlNumber, control) = channels.AddSocket();
+        var (dataNumber, data) = channels.AddSocket();
+        var config = template.Shape.ToConfig(options.Id, template.Guest, hypervisor.Accelerator.Name,
+            new SandboxParts(new FileMemory("", Shared: false), new NullChannel(), controlNumber, dataNumber, new UnconnectedNic(), null, null, Incoming: true));
+        // Disks that are as the template's own take their place; others are put in their drives.
+        using var layers = Open(options.Layers?.Single, Fcntl.O_RDONLY);
+        using var writable = Open(new FileInfo(options.WritableDisk ?? "/").Length == Disks.WritableDisk.DefaultBytes ? options.WritableDisk : null, Fcntl.O_RDWR);
+        var disks = new Dictionary<int, SafeFd>();
+        foreach (var number in layers is null ? [] : live.Files.Layers) disks[number] = layers!;
+        foreach (var number in writable is null ? [] : live.Files.Writable) disks[number] = writable!;
+        QemuMachine machine;
+        try
+        {
+            machine = await QemuTwin.LaunchAsync(live, config, hypervisor.Capabilities, options.Jail!, (channels[controlNumber], channels[dataNumber]),
+                options.Tap, (options.LogPath!, options.ConsolePath!), disks).ConfigureAwait(false);
+        }
+        catch
+        {
+            await control.DisposeAsync().ConfigureAwait(false);
+            await data.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        var sandbox = new SandboxMachine(machine, new AgentClient(control, data, FreshStreams()), options)
+        {
+            _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
+        };
+        try
+        {
+            await sandbox.ExchangeDisksAsync(layers is null ? options.Layers : null, writable is null ? options.WritableDisk : null, cancellationToken).ConfigureAwait(false);
+            await sandbox.PlugNicsAsync(cancellationToken).ConfigureAwait(false);
+            await machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
+            options.Tap?.Dispose();
+            return sandbox;
+        }
+        catch
+        {
+            await sandbox.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Puts media into the machine's drives in place of those it has, which the guest must not use. Null leaves what is there.</summary>
+    internal async Task ExchangeDisksAsync(LayerDisk? layers, string? writableDisk, CancellationToken cancellationToken = default)
+    {
+        // Far from the numbers that the monitor was started with.
+        var generation = Machine.Generations.GetValueOrDefault(SandboxShape.WritableDisk) + 1;
+        using var files = new DescriptorTable(first: 1000 * generation);
+        var layersDisk = layers?.Open(files);
+        var writable = writableDisk is null ? null : new ImageDisk(files.OpenFile(writableDisk, Fcntl.O_RDWR), "raw", ReadOnly: false);
+        await Machine.PassFilesAsync(files, cancellationToken).ConfigureAwait(false);
+        if (layersDisk is not null) await Machine.ExchangeDiskAsync(SandboxShape.LayersDisk, layersDisk, cancellationToken).ConfigureAwait(false);
+        if (writable is not null) await Machine.ExchangeDiskAsync(SandboxShape.WritableDisk, writable, cancellationToken).ConfigureAwait(false);
+    }
+
+    private static SafeFd? Open(string? path, int flags) =>
+        path is null ? null : Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, flags), $"open {path}");
+
+    /// <summary>Ports of a machine that is made from a saved one may hold frames for streams of its old host.</summary>
+    private static uint FreshStreams() => (uint)Random.Shared.Next(1 << 20, 1 << 30);
 
     /// <summary>
     /// Saves the machine as it is at one moment: RAM into a memory file, the state of its devices into a file, and whatever
@@ -159,13 +231,17 @@ public sealed class SandboxMachine : IAsyncDisposable
                 : new ImageDisk(descriptors.OpenFile(options.WritableDisk, Fcntl.O_RDWR), "raw", ReadOnly: false),
             incoming);
         var config = shape.ToConfig(options.Id, guest, hypervisor.Accelerator.Name, parts);
+        // The monitor's own channel comes last.
+        var numbers = (controlNumber, dataNumber, descriptors.Next, (parts.Nic as TapNic)?.Descriptor ?? -1);
         try
         {
             var machine = await hypervisor.LaunchQemuAsync(config, new LaunchOptions(descriptors, options.LogPath, Jail: options.Jail),
                 cancellationToken).ConfigureAwait(false);
             return (new SandboxMachine(machine, new AgentClient(control, data,
-                // Ports of a machine that is made from a saved one may hold frames for streams of its old host.
-                statePath is null ? 0 : (uint)Random.Shared.Next(1 << 20, 1 << 30)), options), state);
+                statePath is null ? 0 : FreshStreams()), options)
+            {
+                Numbers = numbers,
+            }, state);
         }
         catch
         {

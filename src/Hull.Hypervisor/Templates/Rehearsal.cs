@@ -1,5 +1,6 @@
 using Hull.Agent.Protocol;
 using Hull.Hypervisor.Agent;
+using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Sandboxes;
 
 namespace Hull.Hypervisor.Templates;
@@ -39,6 +40,30 @@ internal static class Rehearsal
         await agent.WaitForExitAsync(new ProcessTarget(Container, "")).ConfigureAwait(false);
         await agent.DeleteContainerAsync(Container).ConfigureAwait(false);
     }
+
+    /// <summary>
+    /// Has a live template do once more what its twins are to do, and now with layers, a writable disk and a program that
+    /// runs: what counts here is that the emulator has translated it all.
+    /// </summary>
+    public static async Task PlayLiveAsync(AgentClient agent, LayerDisk layers)
+    {
+        await agent.ReleaseAsync(ReleaseWith(new NetworkSetup([new InterfaceSetup(0, "eth0", "02:00:00:00:00:02", ["192.0.2.2/24"], 1500)],
+            [new RouteSetup("eth0", "0.0.0.0/0", "192.0.2.1")]))).ConfigureAwait(false);
+        await using var output = agent.OpenStream();
+        await using var error = agent.OpenStream();
+        await agent.CreateContainerAsync(new CreateContainerRequest(Container, s_spec,
+            new RootLayout(SandboxShape.LayersDisk, layers.Extents, SandboxShape.WritableDisk, IsPrepared: true), [],
+            [new InjectedFile($"/run/containers/{Container}/files/0", "rehearsed"u8.ToArray(), 0x1A4, ReadOnly: false)],
+            new StreamIds(0, output.Id, error.Id), 0, 0)).ConfigureAwait(false);
+        await agent.StartContainerAsync(Container).ConfigureAwait(false);
+        var exit = await agent.WaitForExitAsync(new ProcessTarget(Container, "")).ConfigureAwait(false);
+        if (exit.ExitCode != 0) throw HullException.Internal($"the rehearsal of a template ended with {exit.ExitCode}");
+        await agent.DeleteContainerAsync(Container).ConfigureAwait(false);
+        await agent.ReleaseAsync(ReleaseWith(NetworkSetup.None)).ConfigureAwait(false);
+    }
+
+    private static ReleaseRequest ReleaseWith(NetworkSetup network) => new(Linux.Syscalls.MemoryCalls.RandomBytes(64),
+        TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, "template", new string('0', 32), network);
 
     /// <summary>The members an engine's spec has, so that all their code has run.</summary>
     private static readonly byte[] s_spec = """

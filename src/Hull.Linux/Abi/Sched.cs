@@ -11,6 +11,11 @@ public static class CloneFlags
     public const ulong CLONE_PIDFD = 0x1000;
     public const ulong CLONE_VFORK = 0x4000;
     public const ulong CLONE_PARENT = 0x8000;
+    public const ulong CLONE_THREAD = 0x10000;
+    public const ulong CLONE_SYSVSEM = 0x40000;
+    public const ulong CLONE_SETTLS = 0x80000;
+    public const ulong CLONE_CHILD_CLEARTID = 0x200000;
+    public const ulong CLONE_CHILD_SETTID = 0x1000000;
     public const ulong CLONE_NEWTIME = 0x80;
     public const ulong CLONE_NEWNS = 0x20000;
     public const ulong CLONE_NEWCGROUP = 0x02000000;

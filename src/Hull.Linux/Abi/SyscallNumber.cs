@@ -74,7 +74,9 @@ public static class SyscallNumber
     public static nint SYS_fsmount => 432;
     public static nint SYS_fspick => 433;
     public static nint SYS_mount_setattr => 442;
+    public static nint SYS_clone => Generic ? 220 : 56;
     public static nint SYS_clone3 => 435;
+    public static nint SYS_ptrace => Generic ? 117 : 101;
     public static nint SYS_unshare => Generic ? 97 : 272;
     public static nint SYS_setns => Generic ? 268 : 308;
     public static nint SYS_execve => Generic ? 221 : 59;
@@ -126,6 +128,7 @@ public static class SyscallNumber
     public static nint SYS_pidfd_getfd => 438;
     public static nint SYS_memfd_create => Generic ? 279 : 319;
     public static nint SYS_mmap => Generic ? 222 : 9;
+    public static nint SYS_madvise => Generic ? 233 : 28;
     public static nint SYS_munmap => Generic ? 215 : 11;
     public static nint SYS_socket => Generic ? 198 : 41;
     public static nint SYS_socketpair => Generic ? 199 : 53;

@@ -29,6 +29,7 @@ internal static partial class NetlinkNative
     public const uint TUNSETIFF = 0x400454ca;
     public const uint TUNSETPERSIST = 0x400454cb;
     public const uint TUNSETOFFLOAD = 0x400454d0;
+    public const uint TUNSETVNETHDRSZ = 0x400454d8;
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int socket(int domain, int type, int protocol);

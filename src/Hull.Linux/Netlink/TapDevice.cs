@@ -21,6 +21,22 @@ public static class TapDevice
         if (NetlinkNative.ioctl_value(handle, NetlinkNative.TUNSETPERSIST, 1) < 0) throw NetlinkError.Last($"keep tap {name}");
     }
 
+    /// <summary>A tap that leads nowhere: in a network namespace that nothing else is in, and that goes with it.</summary>
+    public static SafeFd OpenAlone() => Processes.OwnThread.Run("tap", static () =>
+    {
+        Check.Result(Syscalls.ProcessCalls.Unshare(Abi.CloneFlags.CLONE_NEWNET), $"leave the network");
+        return SafeFd.Take(Open("alone"));
+    });
+
+    /// <summary>Sets the length of the virtio header before each frame, which a network device agrees on with its driver.</summary>
+    public static void SetHeaderLength(SafeFd tap, int bytes)
+    {
+        using var handle = new SafeFileHandle(tap.Value, ownsHandle: false);
+        Span<byte> value = stackalloc byte[sizeof(int)];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(value, bytes);
+        if (NetlinkNative.ioctl(handle, NetlinkNative.TUNSETVNETHDRSZ, ref value[0]) < 0) throw NetlinkError.Last($"set the header of a tap");
+    }
+
     /// <summary>Opens the queue of a tap (making it where it is missing), with virtio headers as QEMU's <c>vnet_hdr=on</c> expects.</summary>
     public static SafeFileHandle Open(string name)
     {

@@ -8,15 +8,19 @@ namespace Hull.InstanceContract.Tests;
 /// <summary>The contract over virtual machines. All cases clone one template, which is kept between runs.</summary>
 public sealed class VmContractTests : InstanceContract
 {
-    protected override Task<EngineHost> StartEngineAsync()
+    protected override async Task<EngineHost> StartEngineAsync()
     {
         Require.Program("qemu-system-x86_64");
-        return EngineHost.StartAsync(
+        VmDriver? driver = null;
+        var host = await EngineHost.StartAsync(
             options => new EngineParts
             {
-                Drivers = [new VmDriver(options with { DataRoot = Path.Combine(Repository.Root, "out", "vm-driver") })],
+                Drivers = [driver = new VmDriver(options with { DataRoot = Path.Combine(Repository.Root, "out", "vm-driver") })],
                 Images = ImageService.Open(options.DataRoot),
             },
             options => options with { DefaultIsolation = "vm" });
+        // Otherwise most cases would be over before the first machine could begin as a twin.
+        await driver!.PrepareAsync(default);
+        return host;
     }
 }

@@ -79,7 +79,7 @@ public class CloneTests(VmFixture vm, ITestOutputHelper output)
 
     private static string MachineId(int index) => index.ToString("x32", CultureInfo.InvariantCulture);
 
-    private static byte[] Spec(string script, string hostName) => Encoding.UTF8.GetBytes($$$"""
+    internal static byte[] Spec(string script, string hostName) => Encoding.UTF8.GetBytes($$$"""
         {"ociVersion":"1.2.0","process":{"args":{{{JsonSerializer.Serialize<string[]>(["/bin/sh", "-c", script])}}},"cwd":"/",
           "env":["PATH=/bin"],"user":{"uid":0,"gid":0}},
          "root":{"path":"rootfs"},"hostname":"{{{hostName}}}",

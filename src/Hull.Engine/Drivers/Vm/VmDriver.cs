@@ -40,7 +40,9 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         _options = options;
         Clock = clock ?? TimeProvider.System;
         _launcher = new ShimLauncher(options.ShimPath);
-        _platform = new VmPlatform(Path.Combine(options.DataRoot, "vm"), Beside("hull-agent"));
+        var state = Path.Combine(options.DataRoot, "vm");
+        _platform = new VmPlatform(state, Beside("hull-agent"), options.LiveTemplates
+            ? new LiveTemplates(Beside("hull-vm"), Path.Combine(options.ExecRoot, "vm-live"), options.CgroupParent, Path.Combine(state, "templates")) : null);
         RuntimeRoot = Path.Combine(options.ExecRoot, "vm");
         Capabilities = new DriverCapabilities(Isolation, DescribeCapabilities());
     }
@@ -65,8 +67,18 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             ["hypervisor"] = hypervisor.Capabilities.Name,
             ["accelerator"] = hypervisor.Capabilities.Accelerator,
             ["accelerator-reason"] = hypervisor.Capabilities.AcceleratorReason,
+            ["live-templates"] = _platform.LiveTemplates?.ToString(CultureInfo.InvariantCulture) ?? "off",
         };
     }
+
+    /// <summary>Whether machines were made from this data root before.</summary>
+    public bool WasUsed => _platform.WasUsed;
+
+    /// <summary>
+    /// Makes ready what machines of the default shape begin from, and answers when it is. An engine has this done in the
+    /// background as soon as it starts where it ran machines before: its template may be out of date.
+    /// </summary>
+    public Task PrepareAsync(CancellationToken cancellationToken) => _platform.WaitForLiveAsync(SandboxShape.Default, cancellationToken);
 
     public IReadOnlyList<string> Validate(InstanceSpec spec)
     {

@@ -14,17 +14,22 @@ internal sealed class VmPlatform : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly string _directory;
     private readonly string _agent;
+    private readonly LiveTemplates? _live;
     private Task<Parts>? _parts;
 
     /// <param name="directory">State directory of the driver.</param>
     /// <param name="agent">The program hull-agent.</param>
-    public VmPlatform(string directory, string agent)
+    /// <param name="live">Null makes every machine from its template's saved state.</param>
+    public VmPlatform(string directory, string agent, LiveTemplates? live)
     {
-        (_directory, _agent) = (directory, agent);
+        (_directory, _agent, _live) = (directory, agent, live);
         Disks = new WritableDisk(Path.Combine(directory, "disks"));
     }
 
     public WritableDisk Disks { get; }
+
+    /// <summary>Live templates that are ready; null where there are to be none.</summary>
+    public int? LiveTemplates => _live?.Ready;
 
     /// <summary>What was found so far; null before the first machine. For describing, which must not wait.</summary>
     public QemuHypervisor? Hypervisor => _parts is { IsCompletedSuccessfully: true } parts ? parts.Result.Hypervisor : null;
@@ -35,14 +40,25 @@ internal sealed class VmPlatform : IAsyncDisposable
         var parts = await GetPartsAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         var (hypervisor, guest) = (parts.Hypervisor, parts.Guest);
         var template = await parts.Templates.GetAsync("default", shape, guest, cancellationToken).ConfigureAwait(false);
-        return (
-            new GuestSource(hypervisor.Installation.Program, hypervisor.Installation.Build, hypervisor.Accelerator.Name,
-                hypervisor.Accelerator.Reason, guest.Digest, guest.Kernel, guest.Initrd, guest.Release),
-            new TemplateSource(template.Key, $"/proc/{Environment.ProcessId}/fd/{template.Memory.Descriptor.Value}", template.StatePath, template.WritablePath));
+        var guestSource = new GuestSource(hypervisor.Installation.Program, hypervisor.Installation.Build, hypervisor.Accelerator.Name,
+            hypervisor.Accelerator.Reason, guest.Digest, guest.Kernel, guest.Initrd, guest.Release);
+        var source = new TemplateSource(template.Key, $"/proc/{Environment.ProcessId}/fd/{template.Memory.Descriptor.Value}", template.StatePath, template.WritablePath);
+        return (guestSource, source with { Live = _live?.Find(guestSource, source, shape) });
+    }
+
+    /// <summary>Whether a machine was ever made here: its template, or one that is out of date, is kept.</summary>
+    public bool WasUsed => Directory.Exists(Path.Combine(_directory, "templates"));
+
+    /// <summary>Waits until machines of a shape can begin as twins, where they can at all.</summary>
+    public async Task WaitForLiveAsync(SandboxShape shape, CancellationToken cancellationToken)
+    {
+        var (guest, template) = await PrepareAsync(shape, cancellationToken).ConfigureAwait(false);
+        if (_live is not null) await _live.WaitAsync(guest, template, shape).ConfigureAwait(false);
     }
 
     public async ValueTask DisposeAsync()
     {
+        if (_live is not null) await _live.DisposeAsync().ConfigureAwait(false);
         if (_parts is { IsCompletedSuccessfully: true } parts) await parts.Result.Templates.DisposeAsync().ConfigureAwait(false);
     }
 

@@ -1,0 +1,161 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Hull.Core;
+using Hull.Hypervisor.Monitor;
+using Hull.Hypervisor.Sandboxes;
+using Hull.Hypervisor.Templates;
+using Hull.Linux;
+using Hull.Linux.Abi;
+using Hull.Linux.Cgroups;
+using Hull.Linux.Files;
+using Hull.Linux.Processes;
+using Hull.Linux.Syscalls;
+
+namespace Hull.Engine.Drivers.Vm;
+
+/// <summary>
+/// The live templates of an engine, each kept by a process of its own (<c>hull-vm live</c>) that ends with the engine. One
+/// is made in the background once a template was asked for; until it is there, and where it cannot be, machines are made
+/// from the template's saved state.
+/// </summary>
+/// <param name="program">The program hull-vm.</param>
+/// <param name="directory">For their files, which are good for this engine's life.</param>
+internal sealed class LiveTemplates(string program, string directory, string cgroupParent, string rehearsals) : IAsyncDisposable
+{
+    /// <summary>After one failed, or ended, for so long no other is made of the same template.</summary>
+    private static readonly TimeSpan s_pause = TimeSpan.FromMinutes(1);
+
+    private readonly ConcurrentDictionary<string, Keeper> _keepers = new();
+
+    /// <summary>The live one of a template, where it is ready. Null begins to make it.</summary>
+    public LiveTemplate? Find(GuestSource guest, TemplateSource template, SandboxShape shape)
+    {
+        // With hardware that virtualizes there is nothing to translate, and its state is not part of a process.
+        if (guest.Accelerator != "tcg" || RuntimeInformation.ProcessArchitecture != Architecture.X64) return null;
+        var keeper = _keepers.GetOrAdd(template.Key, _ => new Keeper());
+        return keeper.Get(() => Task.Run(() => StartAsync(keeper, guest, template, shape)));
+    }
+
+    /// <summary>Waits until the live one of a template is ready, or cannot be.</summary>
+    public async Task WaitAsync(GuestSource guest, TemplateSource template, SandboxShape shape)
+    {
+        _ = Find(guest, template, shape);
+        if (_keepers.TryGetValue(template.Key, out var keeper)) await keeper.WaitAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>How many are ready to make twins of.</summary>
+    public int Ready => _keepers.Values.Count(keeper => keeper.IsReady);
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var key in _keepers.Keys)
+        {
+            // Once, however often this is called.
+            if (!_keepers.TryRemove(key, out var keeper)) continue;
+            await keeper.EndAsync().ConfigureAwait(false);
+            var cgroup = CgroupManager.Name("live", CgroupOf(key));
+            cgroup.Kill(9);
+            cgroup.Remove();
+        }
+
+        if (Directory.Exists(directory)) Directory.Delete(directory, recursive: true);
+    }
+
+    private string CgroupOf(string key) => $"{cgroupParent}/live-{key[..12]}";
+
+    private async Task<LiveTemplate> StartAsync(Keeper keeper, GuestSource guest, TemplateSource template, SandboxShape shape)
+    {
+        var home = Path.Combine(directory, template.Key);
+        if (Directory.Exists(home)) Directory.Delete(home, recursive: true);
+        Directory.CreateDirectory(home, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var request = new LiveTemplateRequest(guest, template with { Live = null }, shape.MemoryBytes, shape.Processors, home, CgroupOf(template.Key),
+            RehearsalLayer.In(rehearsals));
+        var path = Path.Combine(home, "request.json");
+        AtomicFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(request, LiveTemplateJson.Default.LiveTemplateRequest), durable: false);
+        using var log = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, Path.Combine(home, "live.log"), Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND, 0x180), $"open a log");
+        var (inputRead, inputWrite) = FileCalls.Pipe();
+        var (outputRead, outputWrite) = FileCalls.Pipe();
+        using var output = outputRead;
+        using (inputRead)
+        using (outputWrite)
+        {
+            keeper.Started(ChildProcess.Start(new ChildProcessOptions(program, "live", path)
+            {
+                Stdin = inputRead, Stdout = outputWrite, Stderr = log, NewSession = true, WorkingDirectory = "/",
+            }), inputWrite);
+        }
+
+        var line = await Task.Run(() => ReadLine(output)).ConfigureAwait(false);
+        return line.Length > 0 ? JsonSerializer.Deserialize(line, LiveTemplateJson.Default.LiveTemplate)!
+            : throw HullException.Internal($"no live template: {File.ReadAllText(Path.Combine(home, "live.log")).Trim()}");
+    }
+
+    private static byte[] ReadLine(SafeFd file)
+    {
+        var line = new List<byte>();
+        var buffer = new byte[4096];
+        while (FileCalls.Read(file.Value, buffer) is > 0 and var count)
+        {
+            line.AddRange(buffer.AsSpan(0, (int)count));
+            if (line[^1] == (byte)'\n') return [.. line];
+        }
+
+        return [];
+    }
+
+    /// <summary>One live template and the process that keeps it.</summary>
+    private sealed class Keeper
+    {
+        private readonly Lock _gate = new();
+        private Task<LiveTemplate>? _making;
+        private ChildProcess? _process;
+        private SafeFd? _input;
+        private long _madeAt;
+
+        public async Task WaitAsync()
+        {
+            if (_making is { } making) await ((Task)making).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        public bool IsReady => _making is { IsCompletedSuccessfully: true } && _process?.TryWait(0) is null;
+
+        public LiveTemplate? Get(Func<Task<LiveTemplate>> make)
+        {
+            lock (_gate)
+            {
+                var gone = _making is { IsCompleted: true } && (!_making.IsCompletedSuccessfully || _process!.TryWait(0) is not null);
+                if (_making is null || (gone && TimeProvider.System.GetElapsedTime(_madeAt) > s_pause))
+                {
+                    _madeAt = TimeProvider.System.GetTimestamp();
+                    _making = make();
+                    return null;
+                }
+
+                return !gone && _making.IsCompletedSuccessfully ? _making.Result : null;
+            }
+        }
+
+        public void Started(ChildProcess process, SafeFd input)
+        {
+            lock (_gate)
+            {
+                _input?.Dispose();
+                _process?.Dispose();
+                (_process, _input) = (process, input);
+            }
+        }
+
+        public async Task EndAsync()
+        {
+            var making = _making;
+            _input?.Dispose();
+            if (making is not null) await ((Task)making).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            _input?.Dispose();
+            if (_process is null) return;
+            // It ends at once; were it stuck, the engine would not be.
+            if (await Task.Run(() => _process.TryWait(5000)).ConfigureAwait(false) is null) _process.Kill(9);
+            _process.Dispose();
+        }
+    }
+}

@@ -1,0 +1,42 @@
+using System.Text.Json.Serialization;
+using Hull.Hypervisor.Monitor;
+using Hull.Hypervisor.Sandboxes;
+using Hull.Linux;
+using Hull.Linux.Files;
+
+namespace Hull.Hypervisor.Templates;
+
+/// <summary>
+/// A machine made from a template that has done what its twins are to do and stands still. The process of its monitor is
+/// made twice for each instance (<see cref="Linux.Tracing.ProcessTwin"/>): so an emulated machine begins with all the code
+/// translated that its template has run, and shares it with the others.
+/// </summary>
+/// <param name="Process">The monitor.</param>
+/// <param name="Directory">Where its files are.</param>
+/// <param name="Name">Id of its machine, as long as <see cref="RandomId.Short"/> ones.</param>
+/// <param name="Control">Number of the agent's control channel in it; likewise the following.</param>
+/// <param name="Files">Numbers of its files.</param>
+/// <param name="Generations">How often the disks' media have been exchanged.</param>
+public sealed record LiveTemplate(int Process, string Directory, string Name, int Control, int Data, int Qmp, int Tap, LiveFiles Files,
+    IReadOnlyDictionary<string, int> Generations);
+
+/// <param name="Log">Of what takes its log; likewise its console.</param>
+/// <param name="Layers">Of the disk with layers, which is larger than any: a twin's file in its place is the twin's disk.</param>
+/// <param name="Writable">Of the writable disk, of <see cref="Disks.WritableDisk.DefaultBytes"/>.</param>
+public sealed record LiveFiles(IReadOnlyList<int> Log, IReadOnlyList<int> Console, IReadOnlyList<int> Layers, IReadOnlyList<int> Writable);
+
+/// <summary>What the program is told that keeps a live template.</summary>
+/// <param name="Directory">A directory for its files.</param>
+/// <param name="RehearsalLayer">An erofs image with a program <c>/rehearsal</c> that ends at once.</param>
+public sealed record LiveTemplateRequest(GuestSource Guest, TemplateSource Template, long MemoryBytes, int Processors, string Directory,
+    string CgroupsPath, string RehearsalLayer)
+{
+    internal SandboxShape Shape => new(MemoryBytes, Processors);
+
+    internal Template Open(MemoryFile memory) => new(Template.Key, Shape, Guest.ToImage(), memory, Template.StatePath, Template.WritablePath);
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(LiveTemplate))]
+[JsonSerializable(typeof(LiveTemplateRequest))]
+public sealed partial class LiveTemplateJson : JsonSerializerContext;

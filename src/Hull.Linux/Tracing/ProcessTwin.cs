@@ -1,0 +1,253 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using Hull.Core;
+using Hull.Linux.Abi;
+using Hull.Linux.Processes;
+using Hull.Linux.Seccomp;
+using Hull.Linux.Syscalls;
+using static Hull.Linux.Abi.SyscallNumber;
+
+namespace Hull.Linux.Tracing;
+
+/// <summary>What is different of a twin.</summary>
+public sealed record TwinOptions
+{
+    /// <summary>Open files that take the place of the original's, by its numbers.</summary>
+    public required IReadOnlyDictionary<int, SafeFd> Descriptors { get; init; }
+
+    /// <summary>CLONE_NEW* flags.</summary>
+    public ulong Namespaces { get; init; }
+
+    /// <summary>What is unmounted in its mount namespace.</summary>
+    public IReadOnlyList<string> Unmounts { get; init; } = [];
+
+    /// <summary>User and group; 0 keeps the original's.</summary>
+    public uint UserId { get; init; }
+
+    /// <summary>A seccomp filter for all its threads; null for none. It can gain no privileges with or without one.</summary>
+    public SeccompProgram? Filter { get; init; }
+
+    /// <summary>A text of its command line and what takes its place, of the same length.</summary>
+    public (string Old, string New)? Name { get; init; }
+
+    /// <summary>Called with its process id before it runs.</summary>
+    public Action<int>? Prepare { get; init; }
+}
+
+/// <summary>
+/// Makes a running process twice: memory, threads and what they were doing, as fork(2) does it for one thread. For
+/// programs that cannot be asked to. All memory is shared until it is written to.
+/// </summary>
+/// <remarks>
+/// The original is stopped by ptrace(2) and one of its threads made to call clone(2); in the twin the other threads are made
+/// again and given the registers, thread areas and signal masks of theirs. A call that a thread waited in is made again by
+/// both. Event counters of eventfd(2) are made anew, for the two must not wake each other; sockets, pipes and files stay
+/// common unless they are replaced; epoll, io_uring and timer descriptors are refused. x86-64 with glibc.
+/// </remarks>
+public static class ProcessTwin
+{
+    /// <summary>glibc's <c>struct pthread</c> has the thread's id there, from the thread pointer; checked before use.</summary>
+    private const int ThreadIdOffset = 0x2d0;
+
+    private const int AdviseFork = 11; // MADV_DOFORK
+    private const int DieWithParent = 1; // PR_SET_PDEATHSIG
+    private const int KillSignal = 9;
+    private const uint StatusMask = 0x800 | 0x400; // O_NONBLOCK | O_APPEND
+
+    /// <summary>Of a millisecond each.</summary>
+    private const int WaitRounds = 2000;
+
+    /// <summary>
+    /// Readies a process for twins: all its memory is to be inherited, which a program may have ruled out for some. It ends
+    /// with the thread that is its parent; its twins do not.
+    /// </summary>
+    public static void Prepare(int process) => OwnThread.Run("twin", () =>
+    {
+        using var memory = ProcessMemory.Open(process);
+        using var stopped = new StoppedProcess(process, memory);
+        foreach (var (start, end) in ProcessMemory.NotInherited(process))
+            stopped.Main.Require("inherit memory", SYS_madvise, start, end - start, AdviseFork);
+        stopped.Main.Require("end with its parent", SYS_prctl, DieWithParent, KillSignal);
+        return true;
+    });
+
+    /// <summary>Makes a twin of a process of this user. Nothing of it is left where this fails, and the original runs on.</summary>
+    public static ChildProcess Create(int process, TwinOptions options) => OwnThread.Run("twin", () =>
+    {
+        using var memory = ProcessMemory.Open(process);
+        using var stopped = new StoppedProcess(process, memory);
+        var counters = EventCounters(process);
+        var giver = stopped.Main.Require("find its maker", SYS_pidfd_open, (ulong)Environment.ProcessId);
+        TracedThread twin;
+        try
+        {
+            twin = stopped.Main.Clone(CloneFlags.CLONE_PARENT | options.Namespaces | CloneFlags.CLONE_CHILD_SETTID | CloneFlags.CLONE_CHILD_CLEARTID,
+                0, stopped.Main.Saved.fs_base + ThreadIdOffset, 0);
+            twin.DieWithTracer();
+        }
+        finally
+        {
+            stopped.Main.Call(SYS_close, giver);
+        }
+
+        twin.Become(stopped.Main);
+        var pidfd = Check.Descriptor(ProcessCalls.PidfdOpen(twin.Id), $"open pidfd of {twin.Id}");
+        // The original is not needed any more.
+        stopped.Dispose();
+        try
+        {
+            Finish(twin, stopped.Threads, giver, counters, options);
+        }
+        catch
+        {
+            ProcessCalls.PidfdSendSignal(pidfd.Value, KillSignal);
+            pidfd.Dispose();
+            throw;
+        }
+
+        return ChildProcess.AdoptStranger(twin.Id, pidfd, "twin of " + process.ToString(CultureInfo.InvariantCulture));
+    });
+
+    private static void Finish(TracedThread twin, List<TracedThread> originals, ulong giver,
+        IReadOnlyList<(int Number, ulong Count, uint Flags)> counters, TwinOptions options)
+    {
+        using var memory = ProcessMemory.Open(twin.Id);
+        var builder = new TwinBuilder(twin, memory, options);
+        options.Prepare?.Invoke(twin.Id);
+        // The program has set them as it uses them, and will not do so again.
+        foreach (var (number, file) in options.Descriptors)
+            Check.Result(FileCalls.Fcntl(file.Value, Fcntl.F_SETFL, (nint)(StatusFlags(twin.Id, number) & StatusMask)), $"set the flags of {file}");
+        builder.ExchangeDescriptors(giver, counters);
+        builder.Confine();
+        var threads = builder.MakeThreads(originals.Skip(1), ThreadIdOffset);
+        foreach (var thread in threads) thread.Release();
+        twin.Release();
+    }
+
+    /// <summary>Flags of an open file (proc_pid_fdinfo(5)).</summary>
+    private static uint StatusFlags(int process, int number)
+    {
+        foreach (var line in File.ReadLines($"/proc/{process}/fdinfo/{number}"))
+        {
+            if (line.StartsWith("flags:", StringComparison.Ordinal)) return Convert.ToUInt32(line[6..].Trim(), 8);
+        }
+
+        return 0;
+    }
+
+    /// <summary>The counters of eventfd(2) with their contents and flags.</summary>
+    private static List<(int Number, ulong Count, uint Flags)> EventCounters(int process)
+    {
+        var found = new List<(int, ulong, uint)>();
+        foreach (var path in Directory.EnumerateFiles($"/proc/{process}/fd"))
+        {
+            var target = new FileInfo(path).LinkTarget ?? "";
+            if (target is "anon_inode:[eventpoll]" or "anon_inode:[io_uring]" or "anon_inode:[timerfd]")
+                throw HullException.Unsupported($"process {process} has a {target}, which cannot be made twice");
+            if (target != "anon_inode:[eventfd]") continue;
+            var number = int.Parse(Path.GetFileName(path), CultureInfo.InvariantCulture);
+            var (count, flags) = (0UL, 0u);
+            foreach (var line in File.ReadLines($"/proc/{process}/fdinfo/{number}"))
+            {
+                if (line.StartsWith("eventfd-count:", StringComparison.Ordinal)) count = ulong.Parse(line.AsSpan(14).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+                else if (line.StartsWith("flags:", StringComparison.Ordinal)) flags = Convert.ToUInt32(line[6..].Trim(), 8);
+            }
+
+            found.Add((number, count, flags));
+        }
+
+        return found;
+    }
+
+    /// <summary>A process all of whose threads are stopped, until this is disposed of.</summary>
+    private sealed class StoppedProcess : IDisposable
+    {
+        private bool _released;
+
+        public StoppedProcess(int process, ProcessMemory memory)
+        {
+            var instruction = CallInstruction(process, memory);
+            try
+            {
+                // Until there is none that a thread has made meanwhile which was not stopped yet.
+                for (var found = true; found;)
+                {
+                    found = false;
+                    foreach (var id in ThreadIds(process).Where(id => Threads.All(thread => thread.Id != id))) found |= TryStop(id, instruction);
+                }
+
+                Span<byte> number = stackalloc byte[sizeof(int)];
+                foreach (var thread in Threads)
+                {
+                    memory.Read(thread.Saved.fs_base + ThreadIdOffset, number);
+                    // In a namespace of its own the process knows other numbers, but never none.
+                    if (BinaryPrimitives.ReadInt32LittleEndian(number) is <= 0 or > 1 << 22)
+                        throw HullException.Unsupported($"process {process} has a C library whose threads are not as glibc's");
+                }
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
+        }
+
+        public List<TracedThread> Threads { get; } = [];
+
+        public TracedThread Main => Threads[0];
+
+        public void Dispose()
+        {
+            if (_released) return;
+            _released = true;
+            foreach (var thread in Threads) thread.Release();
+        }
+
+        private static string ReadCall(int process)
+        {
+            try
+            {
+                return File.ReadAllText($"/proc/{process}/syscall");
+            }
+            catch (IOException cause)
+            {
+                throw new HullException(ErrorKind.Unavailable, $"process {process} is gone", cause);
+            }
+        }
+
+        private bool TryStop(int id, ulong instruction)
+        {
+            try
+            {
+                Threads.Add(TracedThread.Stop(id, instruction));
+                return true;
+            }
+            catch (HullException cause) when (cause.Errno == Errno.ESRCH)
+            {
+                return false; // It has just ended.
+            }
+        }
+
+        /// <summary>The first is the process's own.</summary>
+        private static IEnumerable<int> ThreadIds(int process) => Directory.EnumerateDirectories($"/proc/{process}/task")
+            .Select(path => int.Parse(Path.GetFileName(path), CultureInfo.InvariantCulture)).OrderBy(id => id != process);
+
+        /// <summary>A thread that waits in the kernel has called it just before where it will go on (proc_pid_syscall(5)).</summary>
+        private static ulong CallInstruction(int process, ProcessMemory memory)
+        {
+            string[] text = [];
+            // One that is at work will wait again in a moment.
+            for (var round = 0; text.Length < 9; round++)
+            {
+                if (round == WaitRounds) throw new HullException(ErrorKind.Unavailable, $"process {process} does not come to wait in a system call");
+                if (round > 0) Thread.Sleep(1);
+                text = ReadCall(process).Split(' ');
+            }
+
+            var address = ulong.Parse(text[8].AsSpan(2).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) - 2;
+            Span<byte> code = stackalloc byte[2];
+            memory.Read(address, code);
+            return code is [0x0f, 0x05] ? address : throw HullException.Unsupported($"process {process} makes system calls in an unknown way");
+        }
+    }
+}
