@@ -114,7 +114,7 @@ hull -H "$ours" rm -f source > /dev/null
 
 for ((i = 0; i < machines; i++)); do hull -H "$ours" run -d --isolation vm --name "many$i" busybox sleep 1000 > /dev/null; done
 sleep 2
-# Pages of one machine alone: of QEMU, of the process that stands for its init, and of the shim.
+# Pages of one machine alone, and its part of the live templates: of QEMU, of the process that stands for its init, and of the shim.
 for pid in $(pgrep -f "name hull-"; pgrep -f "hull-vm monitor $work"; pgrep -f "hull-shim $work"); do
     [ ! -r "/proc/$pid/smaps_rollup" ] || cat "/proc/$pid/smaps_rollup"
 done | awk -v machines="$machines" '/^Private/ { sum += $2 } END { printf "%-52s %8.1f MiB  of 256 nominal: %.1f %%\n", \
