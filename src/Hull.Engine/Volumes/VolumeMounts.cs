@@ -33,8 +33,8 @@ internal static class VolumeMounts
     {
         if (options.HasDisk)
         {
-            // mount(8) finds a free loop device and sets it to vanish with the last use.
-            Run("mount", ["-t", "ext4", "-o", "loop,nosuid,nodev", disk, directory], "mount");
+            using (var loop = LoopDevice.Attach(disk, writable: true))
+                Check.Result(MountCalls.Mount(loop.Path, directory, "ext4", MountFlags.MS_NOSUID | MountFlags.MS_NODEV, null), $"mount {disk} as a volume");
             // Made by mke2fs; a volume begins empty.
             if (Directory.Exists(Path.Combine(directory, "lost+found"))) Directory.Delete(Path.Combine(directory, "lost+found"));
             return;

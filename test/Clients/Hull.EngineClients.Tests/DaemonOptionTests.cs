@@ -133,8 +133,8 @@ public sealed class DaemonOptionTests : IDisposable
             + " $(grep NoNewPrivs /proc/self/status | cut -f 2) $(grep Seccomp: /proc/self/status | cut -f 2) $(readlink /proc/self/ns/cgroup)"));
         Assert.Equal("here", Run(engine, "info", "--format", "{{range .Labels}}{{.}}{{end}}").Replace("place=", "", StringComparison.Ordinal));
         Run(engine, "run", "-d", "--name", "kept", "busybox", "sleep", "1000");
-        Assert.Equal("own-init", Command.Shell($"basename $(readlink /proc/{Run(engine, "inspect", "--format", "{{.State.Pid}}", "kept")}/root/sbin/hull-init || echo own-init)").Trimmed);
-        Assert.Contains(scratch["own-init"], File.ReadAllText($"/proc/{Run(engine, "inspect", "--format", "{{.State.Pid}}", "kept")}/mountinfo"));
+        // Where the directory is a file system of its own, mountinfo has the path from there.
+        Assert.Contains(Path.GetFileName(scratch.Path) + "/own-init", File.ReadAllText($"/proc/{Run(engine, "inspect", "--format", "{{.State.Pid}}", "kept")}/mountinfo"));
         Assert.Equal("shareable local 1m", Run(engine, "inspect", "--format", "{{.HostConfig.IpcMode}} {{.HostConfig.LogConfig.Type}} {{index .HostConfig.LogConfig.Config \"max-size\"}}", "kept"));
 
         // Without live-restore they end with the engine.
