@@ -23,6 +23,10 @@ public static class Require
         return "";
     }
 
+    /// <summary>Skips on a tmpfs, whose files stay in memory where there is no swap.</summary>
+    public static void OnDisk(string path) =>
+        That(new DriveInfo(path).DriveFormat != "tmpfs", $"{path} lies on a tmpfs, whose files cannot be taken out of memory: set TMPDIR to a directory on a disk");
+
     public static void That(bool condition, string reason)
     {
         if (!condition) Assert.Skip(reason);

@@ -150,6 +150,7 @@ public sealed class CgroupTests : IDisposable
     {
         _cgroup.Prepare(new CgroupLimits { Memory = new MemoryLimits { Limit = 256 << 20 } }).Dispose();
         using var directory = new TemporaryDirectory();
+        Require.OnDisk(directory.Path);
         var process = Start("/bin/sh", "-c", "read go; dd if=/dev/zero of=\"$0\" bs=1M count=48 conv=fsync 2> /dev/null; echo done > \"$0.done\"; read end", directory["file"]);
         process.StandardInput.WriteLine();
         process.StandardInput.Flush();
