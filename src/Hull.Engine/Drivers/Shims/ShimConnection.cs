@@ -148,8 +148,9 @@ public sealed class ShimConnection : IAsyncDisposable
 
             while (!frame.IsEmpty) frame = frame[await _socket.SendAsync(frame, SocketFlags.None, cancellationToken).ConfigureAwait(false)..];
         }
-        catch (SocketException)
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
         {
+            // Disposed of by whoever found the shim's end first.
             throw Gone();
         }
         finally
