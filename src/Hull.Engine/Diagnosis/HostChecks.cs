@@ -2,9 +2,9 @@ using System.Globalization;
 using Hull.Core;
 using Hull.Engine.Drivers.Shims;
 using Hull.Hypervisor.Qemu;
-using Hull.Linux.Processes;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Netlink;
+using Hull.Linux.Processes;
 
 namespace Hull.Engine.Diagnosis;
 
