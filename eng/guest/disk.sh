@@ -35,7 +35,7 @@ for program in bash sh cat cp mv rm mkdir rmdir ls ln chmod chown stat readlink 
     [ -e "$root/usr/bin/$program" ] || ln -s "$path" "$root/usr/bin/$program"
 done
 [ ! -e /lib/systemd/systemd ] || add /lib/systemd/systemd
-for library in libseccomp.so.2 libstdc++.so.6 libgcc_s.so.1 libz.so.1 libssl.so.3 libcrypto.so.3; do
+for library in libseccomp.so.2 libstdc++.so.6 libgcc_s.so.1 libz.so.1 libbz2.so.1.0 liblzma.so.5 libzstd.so.1 libssl.so.3 libcrypto.so.3; do
     path=$(ldconfig -p | sed -n "s/.*$library .*x86-64.* => //p" | head -n 1)
     [ -z "$path" ] || add "$path"
     [ -z "$path" ] || [ -e "$root/lib/$library" ] || ln -s "$path" "$root/lib/$library"

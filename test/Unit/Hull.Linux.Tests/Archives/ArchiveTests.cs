@@ -42,7 +42,7 @@ public sealed class ArchiveTests : IDisposable
         _source.WriteAllBytes("inner/program", "text"u8, 0x1ED);
         _source.SetOwner("inner/program", 12, 34);
         _source.SetExtendedAttribute("inner/program", "security.capability", s_capability);
-        _source.SetExtendedAttribute("inner/program", "user.note", [0, 0xFF, 0x80]);
+        _source.SetExtendedAttribute("inner/program", "security.note", [0, 0xFF, 0x80]);
         _source.SetTimes("inner/program", default, new TimeSpec { tv_sec = 1000, tv_nsec = 123456789 });
         _source.CreateHardLink("inner/program", "inner/same");
         _source.CreateSymbolicLink("../" + OddName, "inner/link");
@@ -55,7 +55,7 @@ public sealed class ArchiveTests : IDisposable
         Assert.Equal((12u, 34u, 0x1EDu, 1000L, 123456789L),
             (program.User, program.Group, program.Mode & 0xFFF, program.Modified.tv_sec, program.Modified.tv_nsec));
         Assert.Equal(s_capability, _target.GetExtendedAttribute("inner/program", "security.capability"));
-        Assert.Equal([0, 0xFF, 0x80], _target.GetExtendedAttribute("inner/program", "user.note"));
+        Assert.Equal([0, 0xFF, 0x80], _target.GetExtendedAttribute("inner/program", "security.note"));
         Assert.Equal(program.Inode, _target.Stat("inner/same").Inode);
         Assert.Equal("../" + OddName, _target.ReadLink("inner/link"));
         Assert.Equal("odd"u8.ToArray(), _target.ReadAllBytes(OddName));
@@ -88,12 +88,12 @@ public sealed class ArchiveTests : IDisposable
         var writer = new TarWriter(archive);
         var entry = new TarEntry { Kind = TarEntryKind.Directory, Path = "hidden/"u8.ToArray(), Mode = 0x1ED };
         entry.Xattrs.Add(new Xattr("trusted.overlay.opaque", "y"u8.ToArray()));
-        entry.Xattrs.Add(new Xattr("user.kept", "y"u8.ToArray()));
+        entry.Xattrs.Add(new Xattr("security.kept", "y"u8.ToArray()));
         writer.Begin(entry);
         writer.Finish();
         archive.Position = 0;
         ArchiveWriter.Extract(_target.Descriptor.Value, new ExtractRequest("/", false, true), archive, CancellationToken.None);
-        Assert.Equal(["user.kept"], _target.ListExtendedAttributes("hidden"));
+        Assert.Equal(["security.kept"], _target.ListExtendedAttributes("hidden"));
     }
 
     [Fact]
