@@ -2,6 +2,7 @@ using System.IO.Compression;
 using Hull.Core;
 using Hull.Core.Tar;
 using Hull.Images.Content;
+using Hull.Linux.Compression;
 using Hull.Oci.Image;
 
 namespace Hull.Images.Archive;
@@ -33,9 +34,9 @@ public static class LayerStream
         var stream = Sniff(counted.Prefix) switch
         {
             LayerCompression.Gzip => new GZipStream(counted, CompressionMode.Decompress),
-            LayerCompression.Zstd => new ZstdStream(counted),
-            LayerCompression.Bzip2 => new Bzip2Stream(counted),
-            LayerCompression.Xz => new XzStream(counted),
+            LayerCompression.Zstd => new CodecStream(counted, "zstd", new ZstdDecompressor()),
+            LayerCompression.Bzip2 => new CodecStream(counted, "bzip2", new Bzip2Decompressor()),
+            LayerCompression.Xz => new CodecStream(counted, "xz", new XzDecompressor()),
             _ => (Stream)counted,
         };
         return new BudgetStream(stream, counted, limits);

@@ -7,7 +7,7 @@ namespace Hull.Linux.Compression;
 /// Decompresses bzip2 with the system's libbz2, which is loaded when it is first needed. Several streams in a row are one.
 /// Its memory is bounded by the format: 900 kB blocks, below 4 MB.
 /// </summary>
-public sealed unsafe partial class Bzip2Decompressor : IDisposable
+public sealed unsafe partial class Bzip2Decompressor : IDecompressor
 {
     private Coder* _stream;
 
@@ -55,6 +55,8 @@ public sealed unsafe partial class Bzip2Decompressor : IDisposable
             return (consumed, written);
         }
     }
+
+    (int Consumed, int Written) IDecompressor.Decompress(ReadOnlySpan<byte> input, bool isLast, Span<byte> output) => Decompress(input, output);
 
     public void Dispose()
     {

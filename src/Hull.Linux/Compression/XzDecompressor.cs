@@ -7,7 +7,7 @@ namespace Hull.Linux.Compression;
 /// Decompresses xz (The .xz File Format 1.1) with the system's liblzma, which is loaded when it is first needed. Several
 /// streams in a row, with padding between them, are one.
 /// </summary>
-public sealed unsafe partial class XzDecompressor : IDisposable
+public sealed unsafe partial class XzDecompressor : IDecompressor
 {
     /// <summary>128 MiB: the highest preset's dictionary is half of it. A larger one is an attack on memory.</summary>
     private const ulong LargestMemory = 128 << 20;

@@ -7,7 +7,7 @@ namespace Hull.Linux.Compression;
 /// Decompresses zstd (RFC 8878) with the system's libzstd, which is loaded when it is first needed. Several frames in a row
 /// are one stream, and skippable frames, such as those with a table of contents, are skipped.
 /// </summary>
-public sealed unsafe partial class ZstdDecompressor : IDisposable
+public sealed unsafe partial class ZstdDecompressor : IDecompressor
 {
     private const int WindowLogMax = 100;
 
@@ -50,6 +50,8 @@ public sealed unsafe partial class ZstdDecompressor : IDisposable
             return ((int)from.Position, (int)to.Position);
         }
     }
+
+    (int Consumed, int Written) IDecompressor.Decompress(ReadOnlySpan<byte> input, bool isLast, Span<byte> output) => Decompress(input, output);
 
     public void Dispose()
     {

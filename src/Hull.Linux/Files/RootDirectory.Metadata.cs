@@ -60,12 +60,14 @@ public sealed partial class RootDirectory
     public List<string> ListExtendedAttributes(string path)
     {
         using var handle = OpenPath(path, follow: false);
-        var buffer = new byte[MaxAttributeSize];
+        // Nearly every file has few or none, and archives ask of each.
+        Span<byte> buffer = stackalloc byte[1024];
         var length = MetadataCalls.ListXattr(DescriptorMetadata.ProcPath(handle), buffer);
+        if (length == -(nint)Errno.ERANGE) length = MetadataCalls.ListXattr(DescriptorMetadata.ProcPath(handle), buffer = new byte[MaxAttributeSize]);
         if (length == -(nint)Errno.EOPNOTSUPP) return [];
         Check.Result(length, $"list the attributes of {Describe(path)}");
         var names = new List<string>();
-        for (var rest = buffer.AsSpan(0, (int)length); !rest.IsEmpty;)
+        for (var rest = buffer[..(int)length]; !rest.IsEmpty;)
         {
             var end = rest.IndexOf((byte)0);
             names.Add(NativeText.Decode(rest[..end]));

@@ -216,4 +216,12 @@ public sealed class RootDirectoryTests : IDisposable
         await attacker;
         Assert.Empty(Directory.GetFileSystemEntries(_temporary["outside"]));
     }
+
+    [Fact]
+    public void Attributes_are_listed_however_many_there_are()
+    {
+        var names = Enumerable.Range(10, 40).Select(number => $"security.hull-{new string('x', 40)}-{number}").ToList();
+        foreach (var name in names) _root.SetExtendedAttribute("etc/passwd", name, [1]);
+        Assert.Equal(names, _root.ListExtendedAttributes("etc/passwd").Where(name => name.StartsWith("security.hull-", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
+    }
 }
