@@ -97,7 +97,9 @@ internal static class AllocationRow
     private static long CpuLimit(ResourceSettings limits) => limits.NanoCpus > 0 ? limits.NanoCpus
         : limits.CpuQuota > 0 ? limits.CpuQuota * 1_000_000_000 / (limits.CpuPeriod > 0 ? limits.CpuPeriod : 100_000) : 0;
 
-    private static string Cpus(long nano) => nano <= 0 ? None : (nano / 1e9).ToString("0.##", CultureInfo.InvariantCulture);
+    /// <summary>Processors of billionths; a dash for none.</summary>
+    public static string Cpus(long nano) => nano <= 0 ? None : (nano / 1e9).ToString("0.##", CultureInfo.InvariantCulture);
 
-    private static string Bytes(long bytes) => bytes <= 0 ? None : ByteSize.Binary(bytes);
+    /// <summary>Bytes with their unit; a dash for none.</summary>
+    public static string Bytes(long bytes) => bytes <= 0 ? None : ByteSize.Binary(bytes);
 }

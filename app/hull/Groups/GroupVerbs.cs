@@ -69,8 +69,9 @@ internal static class GroupVerbs
             foreach (var group in groups)
             {
                 var limits = group.Resources;
-                table.Add(group.Name, Number(limits.CpuShares), Cpus(limits.NanoCpus), $"{Cpus(group.ReservedCpus)} of {Cpus(limits.CpuReservation)}", Bytes(limits.Memory),
-                    $"{Bytes(group.ReservedMemory)} of {Bytes(limits.MemoryReservation)}", Number(limits.Priority ?? 0), string.Join(',', group.Members));
+                table.Add(group.Name, Number(limits.CpuShares), AllocationRow.Cpus(limits.NanoCpus),
+                    $"{AllocationRow.Cpus(group.ReservedCpus)} of {AllocationRow.Cpus(limits.CpuReservation)}", AllocationRow.Bytes(limits.Memory),
+                    $"{AllocationRow.Bytes(group.ReservedMemory)} of {AllocationRow.Bytes(limits.MemoryReservation)}", Number(limits.Priority ?? 0), string.Join(',', group.Members));
             }
 
             table.Write(call.Output);
@@ -78,10 +79,6 @@ internal static class GroupVerbs
         }
 
         private static string Number(long number) => number == 0 ? "-" : number.ToString(CultureInfo.InvariantCulture);
-
-        private static string Cpus(long nano) => nano <= 0 ? "-" : (nano / 1e9).ToString("0.##", CultureInfo.InvariantCulture);
-
-        private static string Bytes(long bytes) => bytes <= 0 ? "-" : ByteSize.Binary(bytes);
     }
 
     private sealed class InspectGroupsVerb : Verb
