@@ -140,6 +140,9 @@ public sealed record MachineRecord
     /// <summary>Whether it was asked to run.</summary>
     public bool WantedRunning { get; init; }
 
+    /// <summary>Whether it was asked to stand still: one that does so without is in the middle of an operation that was cut off.</summary>
+    public bool WantedPaused { get; init; }
+
     /// <summary>The monitor that runs it, or the last one; null where it never ran.</summary>
     public MonitorRecord? Monitor { get; init; }
 

@@ -124,7 +124,14 @@ public sealed partial class MachineManager
         if (record.Config.Firmware == "bios") return new FirmwareBoot();
         var firmware = UefiFirmware.For(record.Config.Architecture) ?? throw HullException.Unsupported($"no UEFI firmware is known for '{record.Config.Architecture}'");
         var variables = Path.Combine(_store.DirectoryOf(record.Id), "uefi-variables.fd");
-        if (!File.Exists(variables)) File.Copy(firmware.Variables, variables);
+        if (!File.Exists(variables))
+        {
+            // Under its name only when it is whole: half a store is one that the firmware cannot read.
+            var part = Path.Combine(_store.DirectoryOf(record.Id), ".uefi-variables.fd");
+            File.Copy(firmware.Variables, part, overwrite: true);
+            File.Move(part, variables);
+        }
+
         return new FirmwareBoot(firmware.Code, variables);
     }
 }

@@ -10,13 +10,16 @@ public sealed partial class MachineManager
     /// <summary>The most an OVA file may unpack to.</summary>
     private const long LargestArchive = 2L << 40;
 
+    private const string ExportDirectory = "export";
+    private const string ImportPrefix = "import-";
+
     /// <summary>Writes a stopped machine, with its disks as they are now, as an OVA file.</summary>
     public Task ExportAsync(string machine, string path, CancellationToken cancellationToken = default) =>
         ExclusiveAsync(machine, async record =>
         {
             RequireStopped(record, "export it");
             if (File.Exists(path)) throw HullException.Exists($"'{path}' exists already: choose another name or remove it");
-            var work = Directory.CreateDirectory(Path.Combine(_store.DirectoryOf(record.Id), "export")).FullName;
+            var work = Directory.CreateDirectory(Path.Combine(_store.DirectoryOf(record.Id), ExportDirectory)).FullName;
             try
             {
                 List<OvfDisk> disks = [];
@@ -48,7 +51,7 @@ public sealed partial class MachineManager
             if (File.Exists(path)) throw HullException.Exists($"'{path}' exists already: choose another name or remove it");
             var disk = GetDisk(record, diskId);
             var source = Path.Combine(_store.DirectoryOf(record.Id), disk.File);
-            var work = Directory.CreateDirectory(Path.Combine(_store.DirectoryOf(record.Id), "export")).FullName;
+            var work = Directory.CreateDirectory(Path.Combine(_store.DirectoryOf(record.Id), ExportDirectory)).FullName;
             var part = Path.Combine(Path.GetDirectoryName(path)!, $".{Path.GetFileName(path)}.part");
             try
             {
@@ -76,7 +79,7 @@ public sealed partial class MachineManager
     public async Task<MachineView> ImportAsync(string path, string name, CancellationToken cancellationToken = default)
     {
         if (!File.Exists(path)) throw HullException.NotFound($"no file '{path}'");
-        var work = Directory.CreateDirectory(Path.Combine(_options.RuntimeDirectory, "import-" + RandomId.New()[..8])).FullName;
+        var work = Directory.CreateDirectory(Path.Combine(_options.RuntimeDirectory, ImportPrefix + RandomId.New()[..8])).FullName;
         try
         {
             OvfDescriptor descriptor;

@@ -48,11 +48,9 @@ public sealed partial class MachineManager
     public Task ResetAsync(string machine, CancellationToken cancellationToken = default) =>
         OnRunningAsync(machine, live => live.Machine.ResetAsync(cancellationToken), cancellationToken);
 
-    public Task PauseAsync(string machine, CancellationToken cancellationToken = default) =>
-        OnRunningAsync(machine, live => SetPausedAsync(live, paused: true, cancellationToken), cancellationToken);
+    public Task PauseAsync(string machine, CancellationToken cancellationToken = default) => WantPausedAsync(machine, paused: true, cancellationToken);
 
-    public Task ResumeAsync(string machine, CancellationToken cancellationToken = default) =>
-        OnRunningAsync(machine, live => SetPausedAsync(live, paused: false, cancellationToken), cancellationToken);
+    public Task ResumeAsync(string machine, CancellationToken cancellationToken = default) => WantPausedAsync(machine, paused: false, cancellationToken);
 
     /// <summary>Writes the screen as PNG into a file.</summary>
     public Task ScreenshotAsync(string machine, string path, CancellationToken cancellationToken = default) =>
@@ -102,6 +100,15 @@ public sealed partial class MachineManager
             return true;
         }, cancellationToken);
 
+    private Task WantPausedAsync(string machine, bool paused, CancellationToken cancellationToken) =>
+        ExclusiveAsync(machine, async record =>
+        {
+            var live = RequireRunning(record);
+            _store.Save(record with { WantedPaused = paused });
+            await SetPausedAsync(live, paused, cancellationToken).ConfigureAwait(false);
+            return true;
+        }, cancellationToken);
+
     private static async Task SetPausedAsync(Live live, bool paused, CancellationToken cancellationToken)
     {
         if (paused) await live.Machine.PauseAsync(cancellationToken).ConfigureAwait(false);
@@ -131,6 +138,7 @@ public sealed partial class MachineManager
                 record = _store.Save(record with
                 {
                     WantedRunning = true,
+                    WantedPaused = false,
                     Monitor = new MonitorRecord(machine.ProcessId, ProcessIdentity.StartTimeOf(machine.ProcessId) ?? 0, _clock.GetUtcNow()),
                 });
                 if (saved is not null)

@@ -20,6 +20,26 @@ public sealed partial class MachineManager
     private readonly Dictionary<string, TimeSpan> _restartDelays = [];
     private readonly CancellationTokenSource _closing = new();
 
+    /// <summary>
+    /// Removes what operations that were cut off had made so far: images and saved states that no record speaks of, what was
+    /// to be exported, imported or pushed, and documents that were being written.
+    /// </summary>
+    private void RemoveRemains()
+    {
+        foreach (var record in _store.All)
+        {
+            var directory = new DirectoryInfo(_store.DirectoryOf(record.Id));
+            HashSet<string> known = [.. record.Config.Disks.Select(disk => disk.File), .. record.Backings?.Keys ?? [],
+                .. record.Snapshots.SelectMany(snapshot => snapshot.Disks.Values.Append(snapshot.StateFile ?? "")),
+                .. _store.All.SelectMany(other => other.Backings?.Values ?? []).Where(file => Path.GetDirectoryName(file) == directory.FullName).Select(file => Path.GetFileName(file))];
+            foreach (var file in directory.EnumerateFiles().Where(file => !known.Contains(file.Name)))
+                if (file.Extension == ".qcow2" || file.Name.StartsWith("state-", StringComparison.Ordinal) || file.Name[0] == '.') file.Delete();
+            foreach (var work in directory.EnumerateDirectories().Where(work => work.Name is ExportDirectory or PushDirectory)) work.Delete(recursive: true);
+        }
+
+        foreach (var work in Directory.EnumerateDirectories(_options.RuntimeDirectory, ImportPrefix + "*")) Directory.Delete(work, recursive: true);
+    }
+
     /// <summary>Finds a machine's monitor again, or takes back what it left and starts it where it is to be kept running.</summary>
     private async Task ReconcileAsync(MachineRecord record, IReadOnlyDictionary<string, int> monitors, CancellationToken cancellationToken)
     {
@@ -46,6 +66,13 @@ public sealed partial class MachineManager
             {
                 await machine.DetachMonitorAsync().ConfigureAwait(false);
                 return false;
+            }
+
+            // An engine that ended while it took a snapshot left the machine standing still.
+            if (state == MachineState.Paused && !record.WantedPaused)
+            {
+                await machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
+                state = MachineState.Running;
             }
 
             Track(record.Id, machine, paused: state == MachineState.Paused);

@@ -7,11 +7,13 @@ namespace Hull.Engine.Machines;
 /// <summary>Machines to and from registries; see <see cref="MachineArtifacts"/>.</summary>
 public sealed partial class MachineManager
 {
+    private const string PushDirectory = "push";
+
     /// <summary>Pushes a machine with its disks as they are now, while it runs or not, and answers the digest of its manifest.</summary>
     public Task<Digest> PushAsync(string machine, ImageReference target, RegistrySource registry, CancellationToken cancellationToken = default) =>
         ExclusiveAsync(machine, async record =>
         {
-            var work = Directory.CreateDirectory(Path.Combine(_store.DirectoryOf(record.Id), "push")).FullName;
+            var work = Directory.CreateDirectory(Path.Combine(_store.DirectoryOf(record.Id), PushDirectory)).FullName;
             try
             {
                 await CopyDisksAsync(record, work, cancellationToken).ConfigureAwait(false);

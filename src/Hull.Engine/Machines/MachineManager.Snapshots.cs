@@ -159,6 +159,7 @@ public sealed partial class MachineManager
     {
         var directory = _store.DirectoryOf(record.Id);
         var wasPaused = live.Paused;
+        var switched = false;
         if (!wasPaused) await live.Machine.PauseAsync(cancellationToken).ConfigureAwait(false);
         try
         {
@@ -166,10 +167,23 @@ public sealed partial class MachineManager
                 await live.Machine.SaveStateAsync(Path.Combine(directory, stateFile), cancellationToken).ConfigureAwait(false);
             await live.Machine.SwitchDisksAsync(disks.Where(disk => !disk.Medium).ToDictionary(disk => disk.Id,
                 disk => new ImageDisk(Path.Combine(directory, disk.File), disk.Format, ReadOnly: false)), cancellationToken).ConfigureAwait(false);
+            switched = true;
         }
         finally
         {
-            if (!wasPaused) await live.Machine.ResumeAsync(CancellationToken.None).ConfigureAwait(false);
+            if (!wasPaused) await ResumeAsync(live, switched).ConfigureAwait(false);
+        }
+    }
+
+    /// <param name="switched">The guest may have written to its new disks: that a monitor has just ended takes nothing back.</param>
+    private static async Task ResumeAsync(Live live, bool switched)
+    {
+        try
+        {
+            await live.Machine.ResumeAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (HullException cause) when (switched && cause.Kind == ErrorKind.Unavailable)
+        {
         }
     }
 

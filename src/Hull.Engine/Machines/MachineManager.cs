@@ -60,9 +60,23 @@ public sealed partial class MachineManager : IAsyncDisposable
     {
         var manager = new MachineManager(options, clock ?? TimeProvider.System);
         manager.LearnBackings();
+        // In this order: what writes images must have ended.
         DiskImage.RemoveRemains();
+        manager.RemoveRemains();
         var monitors = QemuMonitors.Find();
-        foreach (var record in manager._store.All) await manager.ReconcileAsync(record, monitors, cancellationToken).ConfigureAwait(false);
+        foreach (var record in manager._store.All)
+        {
+            try
+            {
+                await manager.ReconcileAsync(record, monitors, cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is HullException or IOException or UnauthorizedAccessException)
+            {
+                // One machine does not keep the engine, and with it all others, from coming up.
+                options.Log($"machine '{record.Config.Name}' could not be taken up again: {error.Message}");
+            }
+        }
+
         return manager;
     }
 

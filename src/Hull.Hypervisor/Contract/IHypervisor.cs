@@ -26,6 +26,7 @@ public interface IHypervisor
 
     /// <summary>
     /// Takes up a machine again whose monitor another process launched with <see cref="LaunchOptions.ControlSocket"/>.
+    /// What that process had begun and not finished is taken back; whether the machine runs or stands still stays as it is.
     /// How it ended will be known by its reason alone: the exit code belongs to the process that launched it.
     /// </summary>
     Task<IVirtualMachine> ReattachAsync(VirtualMachineConfig config, int processId, LaunchOptions options,

@@ -40,6 +40,8 @@ public sealed class QemuHypervisor(QemuInstallation installation, AcceleratorCho
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
             var qmp = await QmpClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), cancellationToken: cancellationToken).ConfigureAwait(false);
             var machine = new QemuMachine(config, process, qmp, Capabilities, options);
+            // First, because a copy that goes on has put a node of its own on the disk's.
+            await machine.AbandonOperationsAsync(cancellationToken).ConfigureAwait(false);
             await machine.LearnNodesAsync(cancellationToken).ConfigureAwait(false);
             return machine;
         }

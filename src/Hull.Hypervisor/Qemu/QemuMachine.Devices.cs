@@ -158,7 +158,6 @@ public sealed partial class QemuMachine
     /// <summary>The node that now holds a disk's bytes.</summary>
     public string NodeOf(string diskId) => QemuDevices.NodeName(diskId, _generations.GetValueOrDefault(diskId));
 
-    /// <summary>Learns which node holds each disk from a monitor that another process has worked with.</summary>
     /// <summary>How often the medium of each disk has been exchanged.</summary>
     internal IReadOnlyDictionary<string, int> Generations => _generations;
 
@@ -174,6 +173,7 @@ public sealed partial class QemuMachine
             await Qmp.ExecuteAsync(QmpCommands.AddFd(number), table[number], cancellationToken: cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Learns which node holds each disk from a monitor that another process has worked with.</summary>
     internal async Task LearnNodesAsync(CancellationToken cancellationToken)
     {
         foreach (var (device, node) in await RunAsync(QmpCommands.QueryBlockNodes(), cancellationToken).ConfigureAwait(false))

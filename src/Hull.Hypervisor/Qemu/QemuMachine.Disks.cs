@@ -4,6 +4,7 @@ namespace Hull.Hypervisor.Qemu;
 
 public sealed partial class QemuMachine
 {
+    private const string BackupPrefix = "backup-";
     private static readonly TimeSpan JobPollInterval = TimeSpan.FromMilliseconds(20);
 
     public Task SwitchDisksAsync(IReadOnlyDictionary<string, ImageDisk> overlays, CancellationToken cancellationToken = default) =>
@@ -43,7 +44,7 @@ public sealed partial class QemuMachine
             List<(string, QemuProperties)> actions = [];
             foreach (var disk in disks)
             {
-                var target = "backup-" + disk.DiskId;
+                var target = BackupPrefix + disk.DiskId;
                 targets.Add(target);
                 await RunAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(target, await PassAsync(disk.Target, target, cancellationToken).ConfigureAwait(false))), cancellationToken).ConfigureAwait(false);
                 if (bitmap is not null) await PrepareBitmapAsync(NodeOf(disk.DiskId), bitmap, incremental, cancellationToken).ConfigureAwait(false);

@@ -56,6 +56,11 @@ public sealed class QmpClient : IAsyncDisposable
             await client.DisposeAsync().ConfigureAwait(false);
             throw new HullException(ErrorKind.Timeout, "the qemu monitor did not greet in time", cause);
         }
+        catch (IOException cause)
+        {
+            await client.DisposeAsync().ConfigureAwait(false);
+            throw new HullException(ErrorKind.Unavailable, "the qemu monitor went away before it greeted", cause);
+        }
         catch
         {
             await client.DisposeAsync().ConfigureAwait(false);

@@ -68,6 +68,10 @@ public static partial class QmpCommands
                 entry.GetProperty("inserted").TryGetProperty("node-name", out var node) ? node.GetString() ?? "" : "")),
     ]);
 
+    /// <summary>The nodes that have a name of their own, whatever stands on them.</summary>
+    public static QmpCommand<IReadOnlyList<string>> QueryNodeNames() => new("query-named-block-nodes", new QemuProperties().Add("flat", true), answer =>
+        [.. answer.EnumerateArray().Select(entry => entry.GetProperty("node-name").GetString() ?? "")]);
+
     internal static QemuProperties Bitmap(string node, string name) => new QemuProperties().Add("node", node).Add("name", name);
 
     private static BlockStatistics ParseStatistics(JsonElement entry)

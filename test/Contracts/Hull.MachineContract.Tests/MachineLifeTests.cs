@@ -1,7 +1,10 @@
+using System.Net.Sockets;
 using Hull.Core;
 using Hull.Engine.Machines;
 using Hull.Hypervisor;
 using Hull.Hypervisor.Qemu;
+using Hull.Hypervisor.Qmp;
+using Hull.Linux;
 using Hull.Testing;
 
 namespace Hull.MachineContract.Tests;
@@ -69,6 +72,53 @@ public sealed class MachineLifeTests : IAsyncLifetime
         Assert.Equal(ErrorKind.AlreadyExists,
             (await Assert.ThrowsAsync<HullException>(() => Manager.CreateAsync(new MachineConfig { Name = "one" }, []))).Kind);
         Assert.Equal(ErrorKind.NotFound, Assert.Throws<HullException>(() => Manager.Get("two")).Kind);
+    }
+
+    /// <summary>Each of these is what the end of an engine in the middle of an operation leaves.</summary>
+    [Fact]
+    public async Task What_was_begun_and_cut_off_is_taken_back()
+    {
+        var record = (await Manager.CreateAsync(new MachineConfig { Name = "box", MemoryBytes = 32 << 20 }, [new BlankDisk(64 << 20)])).Record;
+        await Manager.StartAsync("box");
+        await Manager.SnapshotAsync("box", "first", memory: false);
+        await Manager.DisposeAsync();
+        var directory = Path.Combine(_directory["machines"], record.Id);
+        var before = Directory.GetFileSystemEntries(directory).Order().ToList();
+        foreach (var file in (string[])["disk0-12345678.qcow2", "state-12345678", ".machine.json.1"]) File.WriteAllText(Path.Combine(directory, file), "");
+        Directory.CreateDirectory(Path.Combine(directory, "export", "sub"));
+        Directory.CreateDirectory(Path.Combine(_directory["run"], "import-12345678"));
+        await CutOffAsync(Path.Combine(_directory["run"], record.Id[..16], "control"));
+
+        _manager = await OpenAsync();
+        Assert.Equal(MachineStatus.Running, Manager.Get("box").Status);
+        Assert.Equal(before, Directory.GetFileSystemEntries(directory).Order());
+        Assert.Equal([record.Id[..16], record.Id[..16] + ".monitor"], Directory.GetFileSystemEntries(_directory["run"]).Select(Path.GetFileName).Order());
+        await Manager.SnapshotAsync("box", "second", memory: false);
+        await Manager.BackupAsync("box", _directory["backups"], incremental: false);
+        // One that was asked to stand still does so on.
+        await Manager.PauseAsync("box");
+        await Manager.DisposeAsync();
+        _manager = await OpenAsync();
+        Assert.Equal(MachineStatus.Paused, Manager.Get("box").Status);
+    }
+
+    /// <summary>A machine that stands still, with the image of a snapshot that was not taken and a copy of its disk that goes on.</summary>
+    private async Task CutOffAsync(string control)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(control));
+        await using var qmp = await QmpClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true));
+        await qmp.ExecuteAsync(QmpCommands.Stop());
+        foreach (var node in (string[])["disk-disk0-2", "backup-disk0"])
+        {
+            var file = _directory[node];
+            await using (var blank = File.Create(file)) blank.SetLength(64 << 20);
+            using var descriptor = SafeFd.Take(File.OpenHandle(file, FileMode.Open, FileAccess.ReadWrite));
+            var set = await qmp.ExecuteAsync(QmpCommands.PassFile(node), descriptor);
+            await qmp.ExecuteAsync(QmpCommands.BlockdevAdd(QemuDevices.BlockNode(node, new ImageDisk($"/dev/fdset/{set}", "raw", ReadOnly: false))));
+        }
+
+        await qmp.ExecuteAsync(new QmpCommand<QmpVoid>("blockdev-backup", new BackupJob("backup-disk0", "disk-disk0-1", "backup-disk0", "full").ToProperties().Add("speed", 1L), _ => default));
     }
 
     private Task<MachineManager> OpenAsync() => MachineManager.OpenAsync(new MachineManagerOptions(

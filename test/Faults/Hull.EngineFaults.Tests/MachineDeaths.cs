@@ -72,7 +72,11 @@ public sealed class MachineDeaths : IDisposable
     private void CheckDisks(JsonElement machine)
     {
         var directory = Path.Combine(engine.Path, "data", "machines", machine.GetProperty("id").GetString()!);
-        foreach (var disk in Directory.EnumerateFiles(directory, "*.qcow2")) Command.Run("qemu-img", "check", "-q", disk).Ok();
+        var images = Directory.EnumerateFiles(directory, "*.qcow2").ToList();
+        foreach (var disk in images) Command.Run("qemu-img", "check", "-q", disk).Ok();
+        // Every image is one that the machine stands on now or goes back to.
+        var document = File.ReadAllText(Path.Combine(directory, "machine.json"));
+        Assert.All(images, image => Assert.Contains('"' + Path.GetFileName(image) + '"', document, StringComparison.Ordinal));
         var current = machine.GetProperty("disks")[0].GetProperty("file").GetString()!;
         Assert.True(File.Exists(Path.Combine(directory, current)), current);
     }

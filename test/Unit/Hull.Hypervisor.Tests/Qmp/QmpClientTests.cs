@@ -1,5 +1,8 @@
+using System.Net.Sockets;
 using Hull.Core;
 using Hull.Hypervisor.Qmp;
+using Hull.Linux.Abi;
+using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Tests.Qmp;
 
@@ -21,6 +24,18 @@ public class QmpClientTests
         Assert.Equal(new QmpVersion(7, 2, 22, "Debian 1:7.2"), client.Version);
         Assert.True(client.Version.AtLeast(7, 2));
         Assert.False(client.Version.AtLeast(9));
+    }
+
+    /// <summary>As of a monitor that is killed while it is being asked: what it had not read yet resets the connection.</summary>
+    [Fact]
+    public async Task One_that_goes_before_it_greets_is_unavailable()
+    {
+        var (near, far) = SocketCalls.CreatePair(Sockets.SOCK_STREAM);
+        Assert.Equal(1, SocketCalls.Send(near.Value, "x"u8));
+        far.Dispose();
+        var stream = new NetworkStream(new Socket(new SafeSocketHandle(near.Release(), ownsHandle: true)), ownsSocket: true);
+        var failure = await Assert.ThrowsAsync<HullException>(() => QmpClient.ConnectAsync(stream));
+        Assert.Equal(ErrorKind.Unavailable, failure.Kind);
     }
 
     [Fact]
