@@ -78,8 +78,7 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
         MakeDirectory(options.DataRoot);
         MakeDirectory(options.ExecRoot);
         MakeDirectory(Path.Combine(options.ExecRoot, "i"));
-        var directoryLock = FileLock.TryAcquire(Path.Combine(options.DataRoot, "engine.lock"))
-            ?? throw HullException.Conflict($"another engine uses {options.DataRoot}: stop it, or give this one roots of its own");
+        var directoryLock = await LockAsync(options.DataRoot, cancellationToken).ConfigureAwait(false);
         var engine = new HullEngine(options, parts, directoryLock);
         try
         {
@@ -101,6 +100,18 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
         await _workloads.DisconnectAllAsync().ConfigureAwait(false);
         if (_parts.Networks is { } networks) await networks.DisposeAsync().ConfigureAwait(false);
         _lock.Dispose();
+    }
+
+    /// <summary>Tries for a moment: a child that a killed engine had just cloned holds the lock until its execve(2).</summary>
+    private static async Task<FileLock> LockAsync(string directory, CancellationToken cancellationToken)
+    {
+        const int attempts = 10;
+        for (var attempt = 1; ; attempt++)
+        {
+            if (FileLock.TryAcquire(Path.Combine(directory, "engine.lock")) is { } taken) return taken;
+            if (attempt == attempts) throw HullException.Conflict($"another engine uses {directory}: stop it, or give this one roots of its own");
+            await Task.Delay(50, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     /// <summary>Nobody but root looks into the state of other people's workloads; their uids may pass through.</summary>

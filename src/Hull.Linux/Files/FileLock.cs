@@ -20,7 +20,15 @@ public sealed class FileLock : IDisposable
     /// <summary>Takes the lock where it is free; null where another holds it.</summary>
     public static FileLock? TryAcquire(string path, bool shared = false) => Take(path, shared, wait: false);
 
-    public void Dispose() => _descriptor.Dispose();
+    /// <summary>
+    /// Gives the lock back at once: closing alone would not while a child process that was just cloned, and has not come to
+    /// its execve(2), still has a copy of the descriptor.
+    /// </summary>
+    public void Dispose()
+    {
+        if (!_descriptor.IsClosed) _ = FileCalls.Flock(_descriptor.Value, FileFlags.LOCK_UN);
+        _descriptor.Dispose();
+    }
 
     private static FileLock? Take(string path, bool shared, bool wait)
     {

@@ -15,6 +15,7 @@ public sealed class EngineHost : IAsyncDisposable
 
     private Images.IImageService? _images;
     private string _image = "";
+    private bool _isOpen;
 
     private EngineHost(Func<EngineOptions, EngineParts> compose, Func<EngineOptions, EngineOptions>? adjust)
     {
@@ -65,6 +66,7 @@ public sealed class EngineHost : IAsyncDisposable
     /// <summary>The engine dies as if by kill -9: nothing is told to anybody, and another takes over.</summary>
     public async Task ReplaceEngineAsync()
     {
+        _isOpen = false;
         await Engine.DisposeAsync();
         await OpenAsync();
     }
@@ -159,6 +161,8 @@ public sealed class EngineHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // Where a replacement could not be opened: an engine that was disposed of learns of no end any more, and would wait for it.
+        if (!_isOpen) await OpenAsync();
         foreach (var workload in await Engine.Workloads.ListAsync(new WorkloadFilter { All = true }, false, default))
             await Engine.Workloads.RemoveAsync(workload.Id, new RemoveRequest(Force: true, Volumes: true), default);
         foreach (var status in Engine.Groups.List()) Engine.Groups.Remove(status.Group.Name);
@@ -193,5 +197,6 @@ public sealed class EngineHost : IAsyncDisposable
         var parts = _compose(Options);
         _images = parts.Images;
         Engine = await HullEngine.OpenAsync(Options, parts with { Pressure = Memory, Log = line => { lock (Log) Log.Add(line); } });
+        _isOpen = true;
     }
 }

@@ -547,7 +547,7 @@ public abstract partial class InstanceContract : IAsyncLifetime
     [Fact]
     public async Task A_running_one_is_duplicated_with_its_memory_and_files()
     {
-        var id = await Host.RunAsync("sh", "-c", "n=0; echo kept > /file; while :; do n=$((n+1)); echo $n > /n; sleep 0.05; done");
+        var id = await Host.RunAsync("sh", "-c", "n=0; echo kept > /file; while :; do n=$((n+1)); echo $n > /m; mv /m /n; sleep 0.05; done");
         if (!Has(InstanceCapability.Fork))
         {
             var error = await Assert.ThrowsAsync<HullException>(() => Workloads.ForkAsync(id, new ForkRequest(1, []), default));

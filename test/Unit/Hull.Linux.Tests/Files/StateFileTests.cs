@@ -45,6 +45,21 @@ public sealed class StateFileTests
     }
 
     [Fact]
+    public void A_lock_is_given_back_though_a_copy_of_its_descriptor_lives()
+    {
+        using var temporary = new TemporaryDirectory();
+        SafeFd copy;
+        using (FileLock.Acquire(temporary["lock"]))
+        {
+            var number = Directory.EnumerateFiles("/proc/self/fd").Single(file => new FileInfo(file).LinkTarget == temporary["lock"]);
+            copy = SafeFd.Borrow(int.Parse(Path.GetFileName(number), System.Globalization.CultureInfo.InvariantCulture)).Duplicate();
+        }
+
+        using (copy)
+        using (var again = FileLock.TryAcquire(temporary["lock"])) Assert.NotNull(again);
+    }
+
+    [Fact]
     public void Paths_are_cleaned_by_text()
     {
         Assert.Equal("/a/c", PathName.Clean("a/./b/../c//"));
