@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Hull.Core;
 using Hull.Linux.Abi;
 using Hull.Linux.Syscalls;
@@ -14,6 +15,8 @@ internal sealed unsafe class TracedThread
     private const int WholeTree = 0x40000000; // __WALL
     private const int Trap = 5; // SIGTRAP
     private const int LargestExtendedState = 16384;
+    private const int YieldRounds = 1000;
+    private static readonly TimeSpan s_stopTime = TimeSpan.FromSeconds(20);
 
     private readonly ulong _callInstruction;
     private byte[] _extended = [];
@@ -149,11 +152,23 @@ internal sealed unsafe class TracedThread
     }
 
     /// <summary>Waits for the next stop, which must be of that event; 0 is a step made.</summary>
+    /// <exception cref="HullException">Timeout: it did not stop, as a thread that sleeps uninterruptibly does not.</exception>
     private void AwaitStop(int wanted)
     {
         int status;
-        // SAFETY: the kernel writes one int.
-        var result = Kernel.Call(SyscallNumber.SYS_wait4, Id, (nint)(&status), WholeTree, 0);
+        nint result;
+        var start = Stopwatch.GetTimestamp();
+        // A stop is a matter of microseconds, and wait4(2) has no bound of its own.
+        for (var round = 0; ; round++)
+        {
+            // SAFETY: the kernel writes one int.
+            result = Kernel.Call(SyscallNumber.SYS_wait4, Id, (nint)(&status), WholeTree | Waiting.WNOHANG, 0);
+            if (result != 0) break;
+            if (Stopwatch.GetElapsedTime(start) > s_stopTime) throw new HullException(ErrorKind.Timeout, $"thread {Id} does not stop");
+            if (round < YieldRounds) Thread.Yield();
+            else Thread.Sleep(1);
+        }
+
         Demand(result, "wait for");
         if ((status & 0xff) != 0x7f) throw HullException.Internal($"process {Id} ended (status {status:x}) while it was worked on");
         var (signal, happened) = ((status >> 8) & 0xff, status >> 16);

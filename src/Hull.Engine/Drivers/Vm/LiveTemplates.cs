@@ -23,6 +23,9 @@ namespace Hull.Engine.Drivers.Vm;
 /// <param name="directory">For their files, which are good for this engine's life.</param>
 internal sealed class LiveTemplates(string program, string directory, string cgroupParent, string rehearsals) : IAsyncDisposable
 {
+    /// <summary>A machine that is not ready to be made twice by then never will be.</summary>
+    private static readonly TimeSpan s_making = TimeSpan.FromMinutes(3);
+
     /// <summary>After one failed, or ended, for so long no other is made of the same template.</summary>
     private static readonly TimeSpan s_pause = TimeSpan.FromMinutes(1);
 
@@ -54,12 +57,18 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
             // Once, however often this is called.
             if (!_keepers.TryRemove(key, out var keeper)) continue;
             await keeper.EndAsync().ConfigureAwait(false);
-            var cgroup = CgroupManager.Name("live", CgroupOf(key));
-            cgroup.Kill(9);
+            var cgroup = EndMonitor(key);
             cgroup.Remove();
         }
 
         if (Directory.Exists(directory)) Directory.Delete(directory, recursive: true);
+    }
+
+    private ICgroup EndMonitor(string key)
+    {
+        var cgroup = CgroupManager.Name("live", CgroupOf(key));
+        cgroup.Kill(9);
+        return cgroup;
     }
 
     private string CgroupOf(string key) => $"{cgroupParent}/live-{key[..12]}";
@@ -86,7 +95,14 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
             }), inputWrite);
         }
 
-        var line = await Task.Run(() => ReadLine(output)).ConfigureAwait(false);
+        var reading = Task.Run(() => ReadLine(output));
+        if (await Task.WhenAny(reading, Task.Delay(s_making)).ConfigureAwait(false) != reading)
+        {
+            keeper.Kill();
+            EndMonitor(template.Key);
+        }
+
+        var line = await reading.ConfigureAwait(false);
         return line.Length > 0 ? JsonSerializer.Deserialize(line, LiveTemplateJson.Default.LiveTemplate)!
             : throw HullException.Internal($"no live template: {File.ReadAllText(Path.Combine(home, "live.log")).Trim()}");
     }
@@ -146,10 +162,17 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
             }
         }
 
+        public void Kill()
+        {
+            lock (_gate) _process?.Kill(9);
+        }
+
         public async Task EndAsync()
         {
             var making = _making;
             _input?.Dispose();
+            // Nobody waits for a machine that is still being rehearsed.
+            if (making is { IsCompleted: false }) Kill();
             if (making is not null) await ((Task)making).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             _input?.Dispose();
             if (_process is null) return;
