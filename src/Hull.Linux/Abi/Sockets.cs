@@ -35,6 +35,15 @@ public static class Sockets
     public const uint VMADDR_CID_HOST = 2;
 }
 
+/// <summary>Options of tcp(7).</summary>
+[CHeader("netinet/in.h", "netinet/tcp.h")]
+public static class Tcp
+{
+    public const int IPPROTO_TCP = 6;
+    public const int TCP_CONGESTION = 13;
+    public const int TCP_NOTSENT_LOWAT = 25;
+}
+
 [CHeader("sys/socket.h"), CName("struct msghdr")]
 public unsafe struct MessageHeader
 {

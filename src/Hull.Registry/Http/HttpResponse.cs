@@ -43,4 +43,8 @@ public sealed class HttpResponse(int status) : IDisposable
 }
 
 /// <summary>A part of an open file.</summary>
-public sealed record FileBody(SafeFileHandle Handle, long Offset, long Count);
+public sealed record FileBody(SafeFileHandle Handle, long Offset, long Count)
+{
+    /// <summary>What is left of it after <paramref name="sent"/> bytes.</summary>
+    internal FileBody After(long sent) => this with { Offset = Offset + sent, Count = Count - sent };
+}

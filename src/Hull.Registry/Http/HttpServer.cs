@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using Hull.Linux.Files;
 
 namespace Hull.Registry.Http;
 
@@ -107,6 +108,7 @@ public sealed class HttpServer : IDisposable
         try
         {
             socket.NoDelay = true;
+            LocalConnection.Tune(socket);
             await using Stream network = new NetworkStream(socket, ownsSocket: true);
             await using var stream = _tls is null ? network : new SslStream(network, leaveInnerStreamOpen: true);
             connection = new HttpConnection(socket, stream, _tls is not null, _handler, _blobs, _limits, _clock);
