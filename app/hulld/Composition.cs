@@ -49,6 +49,7 @@ internal static class Composition
         ShutdownTimeout = config.ShutdownTimeout ?? 15,
         KeepWorkloadsOnShutdown = config.LiveRestore ?? true,
         LiveTemplates = config.VmLiveTemplates ?? true,
+        TenantLabels = config.VmTemplateSharing == "shared" ? [] : TenantLabels(config),
     };
 
     /// <summary>Options to begin with, once what is said of them can be.</summary>
@@ -56,6 +57,7 @@ internal static class Composition
     {
         OneOf(config.DefaultCgroupNamespace, "default-cgroupns-mode", "private", "host");
         OneOf(config.DefaultIpc, "default-ipc-mode", "private", "shareable");
+        OneOf(config.VmTemplateSharing, "vm-template-sharing", "project", "shared");
         foreach (var option in config.ExecOptions.Where(option => option != "native.cgroupdriver=cgroupfs"))
         {
             throw HullException.Unsupported($"exec-opts: '{option}' is not supported: "
@@ -73,6 +75,12 @@ internal static class Composition
 
         return new EngineOptions();
     }
+
+    /// <summary>Compose's projects are tenants, and so is whoever may see only what has a label.</summary>
+    private static IReadOnlyList<string> TenantLabels(DaemonConfig config) =>
+    [
+        .. config.Access.Select(entry => entry.ToScope().Label).OfType<string>().Select(label => label.Split('=')[0]).Prepend("com.docker.compose.project").Distinct(),
+    ];
 
     private static void OneOf(string? value, string key, params string[] values)
     {

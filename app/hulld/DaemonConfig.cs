@@ -134,6 +134,10 @@ public sealed record DaemonConfig
     [JsonPropertyName("vm-live-templates")]
     public bool? VmLiveTemplates { get; set; }
 
+    /// <summary><c>project</c> (default) or <c>shared</c>.</summary>
+    [JsonPropertyName("vm-template-sharing")]
+    public string? VmTemplateSharing { get; set; }
+
     [JsonPropertyName("labels")]
     public IReadOnlyList<string> Labels { get; set; } = [];
 

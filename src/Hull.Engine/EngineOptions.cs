@@ -70,6 +70,12 @@ public sealed record EngineOptions
     /// <summary>Emulated machines begin as twins of a process that runs (<see cref="Hypervisor.Templates.LiveTemplate"/>), which costs its memory.</summary>
     public bool LiveTemplates { get; init; } = true;
 
+    /// <summary>
+    /// Labels that tell tenants apart: machines that differ in the value of one share no memory of a template. None shares it
+    /// among all. What an image is labelled with says nothing.
+    /// </summary>
+    public IReadOnlyList<string> TenantLabels { get; init; } = [];
+
     /// <summary>Labels of the engine itself.</summary>
     public IReadOnlyList<string> Labels { get; init; } = [];
 }

@@ -43,6 +43,9 @@ public sealed record InstanceSpec
 
     public IsolationOptions Isolation { get; init; } = new();
 
+    /// <summary>Whose it is; empty for nobody's in particular. What could be measured from inside is not shared between tenants.</summary>
+    public string Tenant { get; init; } = "";
+
     /// <summary>Instances whose namespaces this one joins must be running: ids.</summary>
     public IReadOnlyList<string> Joins { get; init; } = [];
 

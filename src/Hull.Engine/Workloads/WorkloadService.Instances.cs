@@ -65,8 +65,12 @@ internal sealed partial class WorkloadService
             Resources = config.Resources,
             Isolation = new IsolationOptions { Runtime = config.Runtime is { Length: > 0 } runtime ? runtime : null, Options = config.IsolationOptions },
             Joins = joined,
+            Tenant = TenantOf(config.Labels),
         };
     }
+
+    private string TenantOf(IReadOnlyDictionary<string, string> labels) =>
+        string.Join('\n', Options.TenantLabels.Where(labels.ContainsKey).Select(name => $"{name}={labels[name]}"));
 
     private InstanceRoot BuildRoot(WorkloadRecord record, IReadOnlyList<MountPoint> mounts)
     {

@@ -8,10 +8,15 @@ namespace Hull.Hypervisor.Templates;
 
 /// <summary>
 /// Names a template by everything it depends on: a change of any part gives another key, and the old template is no
-/// longer found. The project is a part too: tenants never share pages, because sharing can be measured from inside.
+/// longer found. The tenant is a part too, for the memory and processes of a template: tenants share no pages of them,
+/// because sharing can be measured from inside. The files they are read from are the same for all.
 /// </summary>
 public static class TemplateKey
 {
+    /// <summary>The tenant that is none in particular, by whose key the files are named.</summary>
+    public const string Common = "default";
+
+    /// <param name="project">The tenant; <see cref="Common"/> for none.</param>
     public static string Of(string project, SandboxShape shape, GuestImage guest, QemuHypervisor hypervisor)
     {
         var parts = string.Join('\n',

@@ -30,6 +30,9 @@ public sealed record TwinOptions
     /// <summary>A text of its command line and what takes its place, of the same length.</summary>
     public (string Old, string New)? Name { get; init; }
 
+    /// <summary>How long each single stop of the process is waited for.</summary>
+    public TimeSpan MostWait { get; init; } = ProcessTwin.MostWait;
+
     /// <summary>Called with its process id before it runs.</summary>
     public Action<int>? Prepare { get; init; }
 }
@@ -54,8 +57,11 @@ public static class ProcessTwin
     private const int KillSignal = 9;
     private const uint StatusMask = 0x800 | 0x400; // O_NONBLOCK | O_APPEND
 
-    /// <summary>Of a millisecond each.</summary>
-    private const int WaitRounds = 2000;
+    /// <summary>Unless it is said.</summary>
+    internal static readonly TimeSpan MostWait = TimeSpan.FromSeconds(20);
+
+    /// <summary>Looks for threads that are new since the last; two are the rule.</summary>
+    private const int MostRounds = 100;
 
     /// <summary>
     /// Readies a process for twins: all its memory is to be inherited, which a program may have ruled out for some. It ends
@@ -64,7 +70,7 @@ public static class ProcessTwin
     public static void Prepare(int process) => OwnThread.Run("twin", () =>
     {
         using var memory = ProcessMemory.Open(process);
-        using var stopped = new StoppedProcess(process, memory);
+        using var stopped = new StoppedProcess(process, memory, MostWait);
         foreach (var (start, end) in ProcessMemory.NotInherited(process))
             stopped.Main.Require("inherit memory", SYS_madvise, start, end - start, AdviseFork);
         stopped.Main.Require("end with its parent", SYS_prctl, DieWithParent, KillSignal);
@@ -75,7 +81,7 @@ public static class ProcessTwin
     public static ChildProcess Create(int process, TwinOptions options) => OwnThread.Run("twin", () =>
     {
         using var memory = ProcessMemory.Open(process);
-        using var stopped = new StoppedProcess(process, memory);
+        using var stopped = new StoppedProcess(process, memory, options.MostWait);
         var counters = EventCounters(process);
         var giver = stopped.Main.Require("find its maker", SYS_pidfd_open, (ulong)Environment.ProcessId);
         TracedThread twin;
@@ -164,16 +170,18 @@ public static class ProcessTwin
     {
         private bool _released;
 
-        public StoppedProcess(int process, ProcessMemory memory)
+        public StoppedProcess(int process, ProcessMemory memory, TimeSpan mostWait)
         {
-            var instruction = CallInstruction(process, memory);
+            var instruction = CallInstruction(process, memory, mostWait);
             try
             {
                 // Until there is none that a thread has made meanwhile which was not stopped yet.
-                for (var found = true; found;)
+                var rounds = 0;
+                for (var found = true; found; rounds++)
                 {
+                    if (rounds == MostRounds) throw new HullException(ErrorKind.Unavailable, $"process {process} makes threads faster than they can be stopped");
                     found = false;
-                    foreach (var id in ThreadIds(process).Where(id => Threads.All(thread => thread.Id != id))) found |= TryStop(id, instruction);
+                    foreach (var id in ThreadIds(process).Where(id => Threads.All(thread => thread.Id != id))) found |= TryStop(id, instruction, mostWait);
                 }
 
                 Span<byte> number = stackalloc byte[sizeof(int)];
@@ -215,11 +223,11 @@ public static class ProcessTwin
             }
         }
 
-        private bool TryStop(int id, ulong instruction)
+        private bool TryStop(int id, ulong instruction, TimeSpan mostWait)
         {
             try
             {
-                Threads.Add(TracedThread.Stop(id, instruction));
+                Threads.Add(TracedThread.Stop(id, instruction, mostWait));
                 return true;
             }
             catch (HullException cause) when (cause.Errno == Errno.ESRCH)
@@ -233,13 +241,13 @@ public static class ProcessTwin
             .Select(path => int.Parse(Path.GetFileName(path), CultureInfo.InvariantCulture)).OrderBy(id => id != process);
 
         /// <summary>A thread that waits in the kernel has called it just before where it will go on (proc_pid_syscall(5)).</summary>
-        private static ulong CallInstruction(int process, ProcessMemory memory)
+        private static ulong CallInstruction(int process, ProcessMemory memory, TimeSpan mostWait)
         {
             string[] text = [];
             // One that is at work will wait again in a moment.
             for (var round = 0; text.Length < 9; round++)
             {
-                if (round == WaitRounds) throw new HullException(ErrorKind.Unavailable, $"process {process} does not come to wait in a system call");
+                if (round > mostWait.TotalMilliseconds) throw new HullException(ErrorKind.Unavailable, $"process {process} does not come to wait in a system call");
                 if (round > 0) Thread.Sleep(1);
                 text = ReadCall(process).Split(' ');
             }

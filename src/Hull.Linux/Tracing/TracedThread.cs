@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Hull.Core;
 using Hull.Linux.Abi;
 using Hull.Linux.Syscalls;
@@ -15,15 +14,16 @@ internal sealed unsafe class TracedThread
     private const int WholeTree = 0x40000000; // __WALL
     private const int Trap = 5; // SIGTRAP
     private const int LargestExtendedState = 16384;
-    private const int YieldRounds = 1000;
-    private static readonly TimeSpan s_stopTime = TimeSpan.FromSeconds(20);
+    /// <summary>So often the processor is only offered to others between two looks, which is all that most stops take.</summary>
+    private const int QuickLooks = 500;
 
     private readonly ulong _callInstruction;
+    private readonly TimeSpan _mostWait;
     private byte[] _extended = [];
     private ulong _mask;
     private UserRegisters _saved;
 
-    private TracedThread(int id, ulong callInstruction) => (Id, _callInstruction) = (id, callInstruction);
+    private TracedThread(int id, ulong callInstruction, TimeSpan mostWait) => (Id, _callInstruction, _mostWait) = (id, callInstruction, mostWait);
 
     /// <summary>Thread id in this process's namespace.</summary>
     public int Id { get; }
@@ -33,9 +33,10 @@ internal sealed unsafe class TracedThread
 
     /// <summary>Attaches to a thread, which runs or waits, and stops it. New threads and processes it makes will be attached too.</summary>
     /// <param name="callInstruction">Address of a system call instruction in its memory.</param>
-    public static TracedThread Stop(int id, ulong callInstruction)
+    /// <param name="mostWait">A stop comes within microseconds; what takes longer than this is not going to stop, and an error.</param>
+    public static TracedThread Stop(int id, ulong callInstruction, TimeSpan mostWait)
     {
-        var thread = new TracedThread(id, callInstruction);
+        var thread = new TracedThread(id, callInstruction, mostWait);
         thread.Demand(thread.Trace(PTRACE_SEIZE, 0, PTRACE_O_TRACECLONE), "attach to");
         thread.Demand(thread.Trace(PTRACE_INTERRUPT), "stop");
         thread.AwaitStop(PTRACE_EVENT_STOP);
@@ -67,7 +68,7 @@ internal sealed unsafe class TracedThread
         AwaitStop(PTRACE_EVENT_CLONE);
         ulong message = 0;
         Demand(Trace(PTRACE_GETEVENTMSG, 0, (nint)(&message)), "learn the clone of");
-        var child = new TracedThread((int)message, _callInstruction);
+        var child = new TracedThread((int)message, _callInstruction, _mostWait);
         child.AwaitStop(PTRACE_EVENT_STOP);
         Demand(Trace(PTRACE_SINGLESTEP), "continue");
         AwaitStop(0);
@@ -152,28 +153,30 @@ internal sealed unsafe class TracedThread
     }
 
     /// <summary>Waits for the next stop, which must be of that event; 0 is a step made.</summary>
-    /// <exception cref="HullException">Timeout: it did not stop, as a thread that sleeps uninterruptibly does not.</exception>
     private void AwaitStop(int wanted)
     {
-        int status;
-        nint result;
-        var start = Stopwatch.GetTimestamp();
-        // A stop is a matter of microseconds, and wait4(2) has no bound of its own.
-        for (var round = 0; ; round++)
-        {
-            // SAFETY: the kernel writes one int.
-            result = Kernel.Call(SyscallNumber.SYS_wait4, Id, (nint)(&status), WholeTree | Waiting.WNOHANG, 0);
-            if (result != 0) break;
-            if (Stopwatch.GetElapsedTime(start) > s_stopTime) throw new HullException(ErrorKind.Timeout, $"thread {Id} does not stop");
-            if (round < YieldRounds) Thread.Yield();
-            else Thread.Sleep(1);
-        }
-
-        Demand(result, "wait for");
+        var status = WaitForChange();
         if ((status & 0xff) != 0x7f) throw HullException.Internal($"process {Id} ended (status {status:x}) while it was worked on");
         var (signal, happened) = ((status >> 8) & 0xff, status >> 16);
         if (happened != wanted || (wanted == 0 && signal != Trap))
             throw HullException.Internal($"process {Id} stopped by signal {signal}, event {happened} instead of {wanted}");
+    }
+
+    /// <summary>Looks again and again: wait4(2) knows no time after which it gives up, and a stuck process must not take its tracer with it.</summary>
+    private int WaitForChange()
+    {
+        var started = System.Diagnostics.Stopwatch.GetTimestamp();
+        for (var look = 0; ; look++)
+        {
+            var status = 0;
+            // SAFETY: the kernel writes one int.
+            var result = Kernel.Call(SyscallNumber.SYS_wait4, Id, (nint)(&status), WholeTree | Waiting.WNOHANG, 0);
+            Demand(result, "wait for");
+            if (result != 0) return status;
+            if (look < QuickLooks) Thread.Yield();
+            else if (System.Diagnostics.Stopwatch.GetElapsedTime(started) < _mostWait) Thread.Sleep(1);
+            else throw new HullException(ErrorKind.Timeout, $"process {Id} does not stop: it was waited for {_mostWait.TotalMilliseconds:0} ms");
+        }
     }
 
     private nint Trace(int request, nint address = 0, nint data = 0) => Kernel.Call(SyscallNumber.SYS_ptrace, request, Id, address, data);

@@ -1,5 +1,8 @@
+using System.Text.Json;
 using Hull.Engine;
 using Hull.Engine.Drivers.Vm;
+using Hull.Engine.Workloads;
+using Hull.Hypervisor.Monitor;
 using Hull.Images;
 using Hull.Testing;
 
@@ -18,9 +21,31 @@ public sealed class VmContractTests : InstanceContract
                 Drivers = [driver = new VmDriver(options with { DataRoot = Path.Combine(Repository.Root, "out", "vm-driver") })],
                 Images = ImageService.Open(options.DataRoot),
             },
-            options => options with { DefaultIsolation = "vm" });
+            options => options with { DefaultIsolation = "vm", TenantLabels = ["tenant"] });
         // Otherwise most cases would be over before the first machine could begin as a twin.
         await driver!.PrepareAsync(default);
         return host;
+    }
+
+    [Fact]
+    public async Task Tenants_begin_from_templates_of_their_own()
+    {
+        var nobody = await TemplateOfAsync(null);
+        var one = await TemplateOfAsync("one");
+        Assert.NotEqual((nobody.Key, nobody.MemoryPath), (one.Key, one.MemoryPath));
+        Assert.NotEqual(nobody.MemoryPath, one.MemoryPath);
+        // They differ in whose they are alone: a template is booted once.
+        Assert.Equal(nobody.StatePath, one.StatePath);
+        Assert.Equal(nobody.Key, (await TemplateOfAsync(null)).Key);
+    }
+
+    private async Task<TemplateSource> TemplateOfAsync(string? tenant)
+    {
+        var config = Host.Config("sleep", "60");
+        if (tenant is not null) config = config with { Labels = new Dictionary<string, string> { ["tenant"] = tenant } };
+        var id = await Host.RunAsync(config);
+        var bundle = JsonSerializer.Deserialize(File.ReadAllBytes(Path.Combine(Host.Options.ExecRoot, "i", id[..32], VmBundle.FileName)), VmBundleJson.Default.VmBundle)!;
+        await Host.Engine.Workloads.RemoveAsync(id, new RemoveRequest(Force: true), default);
+        return bundle.Template!;
     }
 }

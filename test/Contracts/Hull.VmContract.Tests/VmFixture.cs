@@ -22,6 +22,8 @@ public sealed class VmFixture : IAsyncLifetime
 
     public QemuHypervisor Hypervisor { get; private set; } = null!;
 
+    public TemplateStore Templates => _templates!;
+
     public GuestImage Guest { get; private set; } = null!;
 
     public Template Template { get; private set; } = null!;

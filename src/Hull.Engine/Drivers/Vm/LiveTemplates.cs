@@ -52,16 +52,17 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var key in _keepers.Keys)
-        {
-            // Once, however often this is called.
-            if (!_keepers.TryRemove(key, out var keeper)) continue;
-            await keeper.EndAsync().ConfigureAwait(false);
-            var cgroup = EndMonitor(key);
-            cgroup.Remove();
-        }
-
+        await Task.WhenAll(_keepers.Keys.Select(EndAsync)).ConfigureAwait(false);
         if (Directory.Exists(directory)) Directory.Delete(directory, recursive: true);
+    }
+
+    /// <summary>Ends the live one of a template, if there is one; its twins go on.</summary>
+    public async Task EndAsync(string key)
+    {
+        // Once, however often this is called.
+        if (!_keepers.TryRemove(key, out var keeper)) return;
+        await keeper.EndAsync().ConfigureAwait(false);
+        EndMonitor(key).Remove();
     }
 
     private ICgroup EndMonitor(string key)

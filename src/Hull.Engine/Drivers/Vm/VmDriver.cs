@@ -42,7 +42,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         _launcher = new ShimLauncher(options.ShimPath);
         var state = Path.Combine(options.DataRoot, "vm");
         _platform = new VmPlatform(state, Beside("hull-agent"), options.LiveTemplates
-            ? new LiveTemplates(Beside("hull-vm"), Path.Combine(options.ExecRoot, "vm-live"), options.CgroupParent, Path.Combine(state, "templates")) : null);
+            ? new LiveTemplates(Beside("hull-vm"), Path.Combine(options.ExecRoot, "vm-live"), options.CgroupParent, Path.Combine(state, "templates")) : null, Clock);
         RuntimeRoot = Path.Combine(options.ExecRoot, "vm");
         Capabilities = new DriverCapabilities(Isolation, DescribeCapabilities());
     }
@@ -99,7 +99,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     private async Task<VmInstance> CreateAsync(InstanceSpec spec, string disks, CancellationToken cancellationToken)
     {
         Validate(spec);
-        var (guest, template) = await _platform.PrepareAsync(ShapeOf(spec), cancellationToken).ConfigureAwait(false);
+        var (guest, template) = await _platform.PrepareAsync(ShapeOf(spec), spec.Tenant, cancellationToken).ConfigureAwait(false);
         if (spec.Saved is VmSaved saved) RequireFits(saved, guest);
         Directory.CreateDirectory(spec.RuntimeDirectory);
         ExitRecord.Delete(spec.StateDirectory);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Hull.Core;
 using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Guest;
@@ -11,18 +12,25 @@ namespace Hull.Engine.Drivers.Vm;
 /// <summary>What all machines of an engine share: QEMU, the guest image and the templates, each made when first needed.</summary>
 internal sealed class VmPlatform : IAsyncDisposable
 {
+    /// <summary>A tenant's template that no machine was made from for so long is given up; its files stay, from which it is back in a moment.</summary>
+    private static readonly TimeSpan s_idleTime = TimeSpan.FromMinutes(10);
+
     private readonly Lock _gate = new();
     private readonly string _directory;
     private readonly string _agent;
     private readonly LiveTemplates? _live;
+    private readonly ConcurrentDictionary<string, DateTimeOffset> _used = new();
+    private readonly TimeProvider _clock;
+    private readonly ITimer _sweeping;
     private Task<Parts>? _parts;
 
     /// <param name="directory">State directory of the driver.</param>
     /// <param name="agent">The program hull-agent.</param>
     /// <param name="live">Null makes every machine from its template's saved state.</param>
-    public VmPlatform(string directory, string agent, LiveTemplates? live)
+    public VmPlatform(string directory, string agent, LiveTemplates? live, TimeProvider clock)
     {
-        (_directory, _agent, _live) = (directory, agent, live);
+        (_directory, _agent, _live, _clock) = (directory, agent, live, clock);
+        _sweeping = clock.CreateTimer(_ => _ = SweepAsync(), null, s_idleTime / 10, s_idleTime / 10);
         Disks = new WritableDisk(Path.Combine(directory, "disks"));
     }
 
@@ -35,11 +43,13 @@ internal sealed class VmPlatform : IAsyncDisposable
     public QemuHypervisor? Hypervisor => _parts is { IsCompletedSuccessfully: true } parts ? parts.Result.Hypervisor : null;
 
     /// <summary>The template for a shape, booted now if there is none, in the words of a bundle.</summary>
-    public async Task<(GuestSource Guest, TemplateSource Template)> PrepareAsync(SandboxShape shape, CancellationToken cancellationToken)
+    /// <param name="tenant">Whose it is to be; empty for nobody's in particular.</param>
+    public async Task<(GuestSource Guest, TemplateSource Template)> PrepareAsync(SandboxShape shape, string tenant, CancellationToken cancellationToken)
     {
         var parts = await GetPartsAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         var (hypervisor, guest) = (parts.Hypervisor, parts.Guest);
-        var template = await parts.Templates.GetAsync("default", shape, guest, cancellationToken).ConfigureAwait(false);
+        var template = await parts.Templates.GetAsync(tenant.Length > 0 ? tenant : TemplateKey.Common, shape, guest, cancellationToken).ConfigureAwait(false);
+        if (tenant.Length > 0) _used[template.Key] = _clock.GetUtcNow();
         var guestSource = new GuestSource(hypervisor.Installation.Program, hypervisor.Installation.Build, hypervisor.Accelerator.Name,
             hypervisor.Accelerator.Reason, guest.Digest, guest.Kernel, guest.Initrd, guest.Release);
         var source = new TemplateSource(template.Key, $"/proc/{Environment.ProcessId}/fd/{template.Memory.Descriptor.Value}", template.StatePath, template.WritablePath);
@@ -52,14 +62,26 @@ internal sealed class VmPlatform : IAsyncDisposable
     /// <summary>Waits until machines of a shape can begin as twins, where they can at all.</summary>
     public async Task WaitForLiveAsync(SandboxShape shape, CancellationToken cancellationToken)
     {
-        var (guest, template) = await PrepareAsync(shape, cancellationToken).ConfigureAwait(false);
+        var (guest, template) = await PrepareAsync(shape, "", cancellationToken).ConfigureAwait(false);
         if (_live is not null) await _live.WaitAsync(guest, template, shape).ConfigureAwait(false);
     }
 
     public async ValueTask DisposeAsync()
     {
+        await _sweeping.DisposeAsync().ConfigureAwait(false);
         if (_live is not null) await _live.DisposeAsync().ConfigureAwait(false);
         if (_parts is { IsCompletedSuccessfully: true } parts) await parts.Result.Templates.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private async Task SweepAsync()
+    {
+        var before = _clock.GetUtcNow() - s_idleTime;
+        foreach (var used in _used.Where(entry => entry.Value < before))
+        {
+            if (!_used.TryRemove(used)) continue;
+            if (_live is not null) await _live.EndAsync(used.Key).ConfigureAwait(false);
+            if (_parts is { IsCompletedSuccessfully: true } parts) parts.Result.Templates.Drop(used.Key);
+        }
     }
 
     private Task<Parts> GetPartsAsync()

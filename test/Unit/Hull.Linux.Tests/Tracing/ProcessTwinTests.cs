@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Hull.Core;
 using Hull.Linux.Abi;
+using Hull.Linux.Cgroups;
 using Hull.Linux.Processes;
 using Hull.Linux.Seccomp;
 using Hull.Linux.Syscalls;
@@ -90,6 +91,38 @@ public sealed class ProcessTwinTests
         var child = ChildProcess.Start(new ChildProcessOptions("true"));
         child.Wait();
         Assert.Throws<HullException>(() => ProcessTwin.Create(child.Pid, new TwinOptions { Descriptors = new Dictionary<int, SafeFd>() }));
+    }
+
+    [Fact]
+    public void A_process_that_does_not_stop_is_given_up_and_goes_on_later()
+    {
+        RequireTracing();
+        Assert.SkipUnless(CgroupManager.Version == CgroupVersion.V1, "what is frozen can be traced with cgroup v2");
+        using var original = new Echo();
+        using var streams = new Streams();
+        var cgroup = CgroupManager.Name("twin", "/hull-test-" + Guid.NewGuid().ToString("N")[..8]);
+        cgroup.Prepare(new CgroupLimits()).Dispose();
+        try
+        {
+            cgroup.Add(original.Process.Pid);
+            cgroup.Freeze();
+            var began = TimeProvider.System.GetTimestamp();
+            var error = Assert.Throws<HullException>(() => ProcessTwin.Create(original.Process.Pid, new TwinOptions
+            {
+                Descriptors = streams.ForProcess, MostWait = TimeSpan.FromMilliseconds(200),
+            }));
+            Assert.True(error.Kind is ErrorKind.Timeout or ErrorKind.Unavailable, error.FullMessage);
+            Assert.InRange(TimeProvider.System.GetElapsedTime(began), TimeSpan.Zero, TimeSpan.FromSeconds(5));
+            cgroup.Thaw();
+            Assert.Equal("thawed", original.Ask("thawed"));
+        }
+        finally
+        {
+            cgroup.Thaw();
+            original.Process.Kill(9);
+            original.Process.Wait();
+            cgroup.Remove();
+        }
     }
 
     private static void RequireTracing()
