@@ -13,7 +13,9 @@ namespace Hull.Client;
 /// It starts no threads and builds no pools, because its main user is a program that lives for milliseconds.
 /// Not safe for use from several threads at once.
 /// </summary>
-public sealed class EngineClient(EngineEndpoint endpoint) : IDisposable
+/// <param name="endpoint">The engine.</param>
+/// <param name="dialer">How to connect to an engine on this machine; null for the way that works on every system.</param>
+public sealed class EngineClient(EngineEndpoint endpoint, LocalDialer? dialer = null) : IDisposable
 {
     /// <summary>The API version asked for: the newest one whose every field hulld serves.</summary>
     public const string ApiVersion = "1.51";
@@ -63,7 +65,7 @@ public sealed class EngineClient(EngineEndpoint endpoint) : IDisposable
     /// <summary>Sends a request whose content is written as it is made.</summary>
     public Answer SendStream(string method, string path, Action<Stream> write, string contentType, bool raw = false)
     {
-        var connection = Connector.Open(Endpoint);
+        var connection = Connector.Open(Endpoint, dialer);
         try
         {
             WriteHead(connection.Stream, method, raw ? path : Version(path), null, $"Content-Type: {contentType}\r\nTransfer-Encoding: chunked\r\n");
@@ -90,7 +92,7 @@ public sealed class EngineClient(EngineEndpoint endpoint) : IDisposable
     /// <summary>Sends a request that turns the connection into a byte stream both ways (Docker's hijack).</summary>
     public HijackedStream Hijack(string path, ReadOnlyMemory<byte> body = default, bool raw = false)
     {
-        var connection = Connector.Open(Endpoint);
+        var connection = Connector.Open(Endpoint, dialer);
         try
         {
             WriteRequest(connection.Stream, "POST", raw ? path : Version(path), body, [("Connection", "Upgrade"), ("Upgrade", "tcp")]);
@@ -107,13 +109,13 @@ public sealed class EngineClient(EngineEndpoint endpoint) : IDisposable
     }
 
     /// <summary>A connection with nothing sent on it yet, for relaying.</summary>
-    public Stream OpenRaw() => Connector.Open(Endpoint).Stream;
+    public Stream OpenRaw() => Connector.Open(Endpoint, dialer).Stream;
 
     public void Dispose() => idle?.Dispose();
 
     private Answer SendOnce(string method, string path, ReadOnlyMemory<byte> body, (string, string)[]? headers, bool raw)
     {
-        var connection = idle ?? Connector.Open(Endpoint);
+        var connection = idle ?? Connector.Open(Endpoint, dialer);
         var reader = idleReader ?? new HttpReader(connection.Stream);
         (idle, idleReader) = (null, null);
         try

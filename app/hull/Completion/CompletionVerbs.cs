@@ -61,7 +61,7 @@ internal static class CompletionVerbs
         private static IEnumerable<(string Text, string Summary)> Names(GlobalOptions global, string kind)
         {
             if (kind == "context") return ContextStore.Names().Select(name => (name, ""));
-            using var engine = new EngineClient(global.Endpoint());
+            using var engine = new EngineClient(global.Endpoint(), LocalSocket.Dialer);
             return kind switch
             {
                 "container" => [.. engine.Get("/containers/json?all=1", DockerJson.Wire.ListContainerSummary)

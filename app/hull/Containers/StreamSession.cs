@@ -154,7 +154,7 @@ internal sealed class StreamSession(Invocation call, HijackedStream stream) : ID
     {
         try
         {
-            using var engine = new EngineClient(call.Endpoint);
+            using var engine = new EngineClient(call.Endpoint, LocalSocket.Dialer);
             engine.Call("POST", path);
         }
         catch (HullException)

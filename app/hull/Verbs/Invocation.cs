@@ -21,7 +21,7 @@ public sealed class Invocation(IReadOnlyList<string> arguments, Func<EngineEndpo
     public EngineEndpoint Endpoint => endpoint();
 
     /// <summary>The engine, connected at its first request.</summary>
-    public EngineClient Engine => engine ??= new EngineClient(endpoint());
+    public EngineClient Engine => engine ??= new EngineClient(endpoint(), LocalSocket.Dialer);
 
     /// <summary>The argument at a place; throws <see cref="ErrorKind.InvalidArgument"/> naming what is missing.</summary>
     public string Argument(int index, string name) => index < Arguments.Count

@@ -9,13 +9,13 @@ namespace Hull.Client.Transports;
 /// <summary>Opens byte streams to an engine.</summary>
 internal static class Connector
 {
-    public static Connection Open(EngineEndpoint endpoint)
+    public static Connection Open(EngineEndpoint endpoint, LocalDialer? dialer)
     {
         try
         {
             return endpoint.Kind switch
             {
-                EndpointKind.Unix => OpenUnix(endpoint),
+                EndpointKind.Unix => OpenUnix(endpoint, dialer),
                 EndpointKind.Tcp => OpenTcp(endpoint),
                 _ => SshTransport.Open(endpoint),
             };
@@ -30,8 +30,9 @@ internal static class Connector
         }
     }
 
-    private static Connection OpenUnix(EngineEndpoint endpoint)
+    private static Connection OpenUnix(EngineEndpoint endpoint, LocalDialer? dialer)
     {
+        if (dialer is not null) return new Connection(dialer(endpoint.Address, out var finishSending), finishSending);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
@@ -98,6 +99,15 @@ internal static class Connector
         _ => $"no engine answers at {endpoint} ({e.Message.ToLowerInvariant()}): start hulld there, or choose another with -H or HULL_HOST",
     };
 }
+
+/// <summary>
+/// Connects to a unix socket by other means than System.Net.Sockets, whose first socket starts a thread: on Linux that takes a
+/// tenth of a short program's life.
+/// </summary>
+/// <param name="path">The socket.</param>
+/// <param name="finishSending">Ends the sending half while the other goes on.</param>
+/// <exception cref="SocketException">It could not be connected to.</exception>
+public delegate Stream LocalDialer(string path, out Action finishSending);
 
 /// <summary>A byte stream to an engine and the way to end its sending half while the other goes on.</summary>
 internal sealed class Connection(Stream stream, Action finishSending) : IDisposable

@@ -17,7 +17,11 @@ public sealed class ContentStore
     /// <summary>Longest content that is read into memory as a whole, such as a configuration.</summary>
     public const int MaxDocumentSize = 8 << 20;
 
+    /// <summary>Larger configurations are read each time.</summary>
+    private const int LargestKeptConfig = 64 << 10;
+
     private readonly DocumentCache _documents = new();
+    private readonly UnchangedFiles<ImageConfig> _configs = new(64);
 
     private ContentStore(string root, TimeProvider time, string boot)
     {
@@ -106,7 +110,9 @@ public sealed class ContentStore
         _documents.Get(descriptor, () => ImageDocument.Parse(ReadAll(descriptor), descriptor.MediaType));
 
     /// <summary>Reads and parses an image configuration.</summary>
-    public ImageConfig ReadConfig(Descriptor descriptor) => ImageDocument.ParseConfig(ReadAll(descriptor));
+    public ImageConfig ReadConfig(Descriptor descriptor) => descriptor.Size > LargestKeptConfig
+        ? ImageDocument.ParseConfig(ReadAll(descriptor))
+        : _configs.Get(PathOf(descriptor.Digest), _ => ImageDocument.ParseConfig(ReadAll(descriptor)))!;
 
     /// <summary>Stores a document; <paramref name="lease"/> keeps it until something refers to it.</summary>
     public Descriptor Put(byte[] bytes, string mediaType, Lease lease)

@@ -14,6 +14,7 @@ public sealed record StoredReference(string? Name, Descriptor Target);
 /// </summary>
 public sealed class ImageIndexStore
 {
+    private readonly UnchangedFiles<ImageIndex> _read = new(1);
     private readonly string _path;
     private readonly string _lock;
 
@@ -97,11 +98,13 @@ public sealed class ImageIndexStore
         AtomicFile.Write(_path, ImageJson.Serialize(index));
     }
 
-    private ImageIndex Read()
+    private ImageIndex Read() => _read.Get(_path, ReadFile)!;
+
+    private static ImageIndex ReadFile(string path)
     {
         try
         {
-            var bytes = File.ReadAllBytes(_path);
+            var bytes = File.ReadAllBytes(path);
             return JsonSerializer.Deserialize(bytes, ImageJson.Default.ImageIndex) ?? throw new JsonException("it is null");
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
@@ -110,7 +113,7 @@ public sealed class ImageIndexStore
         }
         catch (JsonException error)
         {
-            throw HullException.Corrupted($"{_path} cannot be read", error);
+            throw HullException.Corrupted($"{path} cannot be read", error);
         }
     }
 

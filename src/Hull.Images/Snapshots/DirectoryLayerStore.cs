@@ -8,9 +8,11 @@ namespace Hull.Images.Snapshots;
 /// <summary>One directory per layer, in overlayfs's form: <c>layers/ALGORITHM-HEX.dir</c> with a <c>.json</c> beside it.</summary>
 internal sealed class DirectoryLayerStore(SnapshotCatalog catalog) : ILayerStore
 {
+    private readonly UnchangedFiles<LayerRecord> _records = new();
+
     public bool Has(Digest diffId) => Directory.Exists(DirectoryPath(diffId));
 
-    public LayerRecord Read(Digest diffId) => AtomicFile.ReadJson(RecordPath(diffId), SnapshotJson.Default.LayerRecord);
+    public LayerRecord Read(Digest diffId) => _records.Get(RecordPath(diffId), static path => AtomicFile.ReadJson(path, SnapshotJson.Default.LayerRecord))!;
 
     public IReadOnlyList<Digest> List() => LayerFiles.List(catalog, ".dir");
 

@@ -118,9 +118,10 @@ public abstract class OverlayBasedSnapshotter : Snapshotter
 
     private void CopyRootMetadata(ChainId chain, SafeFd target)
     {
-        var top = LayersOf(Catalog.FindCommitted(chain)!).First();
+        var layers = LayersOf(Catalog.FindCommitted(chain)!).ToList();
+        var top = layers[0];
         // The topmost layer that says something of its root decides.
-        foreach (var diffId in LayersOf(Catalog.FindCommitted(chain)!))
+        foreach (var diffId in layers)
         {
             if (LayerStore.Read(diffId).Implied.Contains("")) continue;
             top = diffId;

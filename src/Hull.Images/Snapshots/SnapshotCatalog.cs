@@ -14,6 +14,8 @@ internal sealed class SnapshotCatalog
 {
     private const string RecordName = "snapshot.json";
 
+    private readonly UnchangedFiles<SnapshotRecord> _committed = new();
+
     public SnapshotCatalog(string root)
     {
         Root = root;
@@ -40,7 +42,7 @@ internal sealed class SnapshotCatalog
         return AtomicFile.TryReadJson(Path.Combine(ActiveDirectory(key), RecordName), SnapshotJson.Default.SnapshotRecord);
     }
 
-    public SnapshotRecord? FindCommitted(ChainId chain) => ReadCommitted(CommittedPath(chain));
+    public SnapshotRecord? FindCommitted(ChainId chain) => _committed.Get(CommittedPath(chain), ReadCommitted);
 
     public List<SnapshotRecord> List()
     {

@@ -8,6 +8,9 @@ namespace Hull.Linux.Children;
 /// <content>Mounts by descriptor.</content>
 public sealed unsafe partial class ChildProgram
 {
+    /// <summary>Room for one struct statx, which operations use one after the other.</summary>
+    private nint _status;
+
     public Operation Mount(string? source, string target, string? type, ulong flags, string? data) =>
         Call("mount", target, SYS_mount, source is null ? 0 : Text(source), Text(target), type is null ? 0 : Text(type), flags,
             data is null ? 0 : Text(data));
@@ -77,6 +80,16 @@ public sealed unsafe partial class ChildProgram
         Expect(verb, null, Check, (nint)magic).OnFailure(other);
         Fail(verb, null, (int)Errno.EPERM);
         Mark(other);
+    }
+
+    /// <summary>Aborts unless the descriptor is a directory; <see cref="Operation.OnFailure"/> makes it a branch.</summary>
+    public Operation ExpectDirectory(Slot descriptor, string description)
+    {
+        _status = _status != 0 ? _status : Buffer(sizeof(Statx));
+        Call("examine", description, SYS_statx, descriptor, Text(""), AT_EMPTY_PATH, StatxMask.STATX_BASIC_STATS, _status);
+        // SAFETY: an address inside the struct of this arena.
+        Load(Check, (nint)(&((Statx*)_status)->stx_mode), 2);
+        return Expect("use", description, Check, StatMode.S_IFDIR, (nint)StatMode.S_IFMT);
     }
 
     /// <summary>Aborts unless the descriptor is a node of this type (S_IF*) and, for devices, these numbers.</summary>

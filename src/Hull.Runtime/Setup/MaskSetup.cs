@@ -54,24 +54,30 @@ internal static class MaskSetup
     private static void AddMask(SetupContext context, string path, Slot empty, Slot used)
     {
         var program = context.Program;
-        var (absent, directory, done, covered) = (new Label(), new Label(), new Label(), new Label());
+        var (absent, file, covered) = (new Label(), new Label(), new Label());
         MountTargets.Find(context, path, absent);
-        program.OpenTree(context.Mount, context.Scratch, "", OPEN_TREE_CLONE | (uint)AT_EMPTY_PATH, path);
-        program.MoveMount(context.Mount, context.Target, path).OnSuccess(done).OnFailure(directory, Errno.EINVAL, Errno.ENOTDIR);
-        program.Mark(directory);
-        program.Close(context.Mount);
+        // Not by trying: closing a mount that found no place makes the kernel wait for all processors.
+        program.ExpectDirectory(context.Target, path).OnFailure(file);
         var again = new Label();
         program.Expect("mask", path, used, 0).OnFailure(again);
         program.MoveMount(empty, context.Target, path);
         program.Set(used, 1);
         program.Jump(covered);
         program.Mark(again);
-        program.OpenTree(context.Mount, empty, "", OPEN_TREE_CLONE | (uint)AT_EMPTY_PATH, path);
-        program.MoveMount(context.Mount, context.Target, path);
-        program.Mark(done);
-        program.Close(context.Mount);
+        AttachCopy(context, empty, path);
+        program.Jump(covered);
+        program.Mark(file);
+        AttachCopy(context, context.Scratch, path);
         program.Mark(covered);
         program.Close(context.Target);
         program.Mark(absent);
+    }
+
+    private static void AttachCopy(SetupContext context, Slot source, string path)
+    {
+        var program = context.Program;
+        program.OpenTree(context.Mount, source, "", OPEN_TREE_CLONE | (uint)AT_EMPTY_PATH, path);
+        program.MoveMount(context.Mount, context.Target, path);
+        program.Close(context.Mount);
     }
 }

@@ -18,10 +18,11 @@ internal sealed class ErofsLayerStore(SnapshotCatalog catalog) : ILayerStore
 {
     private readonly Lock _gate = new();
     private readonly HashSet<Digest> _mounted = [];
+    private readonly UnchangedFiles<LayerRecord> _records = new();
 
     public bool Has(Digest diffId) => System.IO.File.Exists(ImagePath(diffId));
 
-    public LayerRecord Read(Digest diffId) => AtomicFile.ReadJson(RecordPath(diffId), SnapshotJson.Default.LayerRecord);
+    public LayerRecord Read(Digest diffId) => _records.Get(RecordPath(diffId), static path => AtomicFile.ReadJson(path, SnapshotJson.Default.LayerRecord))!;
 
     public IReadOnlyList<Digest> List() => LayerFiles.List(catalog, ".erofs");
 
