@@ -21,7 +21,7 @@ internal sealed partial class Supervisor
         Settle(create.Bundle);
         using (var root = connection.TakeDescriptor()) RootMount.Attach(create.Bundle, root);
         _log = LogSink.Open(create.Log);
-        _runtime = RuntimeFactory(create, _directory, _reaper);
+        _runtime = RuntimeFor(create);
         var streams = new ProcessStreams(_loop, _log, _buffer) { HasTerminal = create.Terminal, InputOnce = create.InputOnce };
         var pipes = create.Terminal ? null : new StdioPipes(create.OpenInput);
         _runtime.Create(pipes, (error, started) =>
@@ -210,6 +210,10 @@ internal sealed partial class Supervisor
         _runtime.Delete(() => _cleaned = true);
     }
 
-    private static IContainerRuntime RuntimeFactory(CreateMessage create, string directory, Reaper reaper) =>
-        create.Runtime.Length == 0 ? new LibraryRuntime(create) : new OciProgram(create, directory, reaper);
+    private IContainerRuntime RuntimeFor(CreateMessage create)
+    {
+        if (create.Runtime.Length == 0) return new LibraryRuntime(create);
+        return create.CgroupsPath.Length == 0 ? new OciProgram(create, _directory, _reaper)
+            : ResidentProgram.Spawn(_loop, _reaper, create.Runtime).For(create, _directory);
+    }
 }

@@ -22,12 +22,7 @@ internal static class MonitorProgram
         SafeFd listener;
         try
         {
-            if (TerminalSession.IsTerminal(SafeFd.Borrow(0)))
-            {
-                TerminalSession.MakeControlling(SafeFd.Borrow(0));
-                TerminalSession.MakeRaw(SafeFd.Borrow(0));
-            }
-
+            TakeTerminal();
             listener = MonitorConnection.Listen(stateDirectory);
             monitor = await VmMonitor.CreateAsync(id, bundle).ConfigureAwait(false);
         }
@@ -37,11 +32,25 @@ internal static class MonitorProgram
             return 1;
         }
 
+        Tell(ready, new WireWriter().U8((byte)MonitorReply.Done).U32((uint)monitor.MachineProcessId));
+        return await ServeAsync(listener, monitor).ConfigureAwait(false);
+    }
+
+    /// <summary>Where the standard input is a terminal, it is this process's from now on.</summary>
+    public static void TakeTerminal()
+    {
+        if (!TerminalSession.IsTerminal(SafeFd.Borrow(0))) return;
+        TerminalSession.MakeControlling(SafeFd.Borrow(0));
+        TerminalSession.MakeRaw(SafeFd.Borrow(0));
+    }
+
+    /// <summary>Stands for the container until it ends, and answers its exit code.</summary>
+    public static async Task<int> ServeAsync(SafeFd listener, VmMonitor monitor)
+    {
         await using (monitor)
         {
             var signals = ForwardSignals(monitor);
             new Thread(() => Accept(listener, monitor)) { IsBackground = true, Name = "accept" }.Start();
-            Tell(ready, new WireWriter().U8((byte)MonitorReply.Done).U32((uint)monitor.MachineProcessId));
             var code = await monitor.WaitAsync().ConfigureAwait(false);
             foreach (var registration in signals) registration.Dispose();
             return code;

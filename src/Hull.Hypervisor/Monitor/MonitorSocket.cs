@@ -34,6 +34,12 @@ internal enum MonitorRequest : byte
 
     /// <summary>Bytes that the guest is to do with, -1 for all, 0 for no change. Answered by what it has.</summary>
     Balloon = 11,
+
+    /// <summary>
+    /// Of a supervisor to a resident monitor, with the three standard streams: the runtime's root, the id and the bundle. Known to
+    /// Hull.Shim, which shares no code with this.
+    /// </summary>
+    Create = 12,
 }
 
 internal enum MonitorReply : byte

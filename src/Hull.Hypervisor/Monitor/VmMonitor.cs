@@ -55,7 +55,7 @@ internal sealed class VmMonitor : IAsyncDisposable
     {
         var bundle = AtomicFile.ReadJson(Path.Combine(bundleDirectory, VmBundle.FileName), VmBundleJson.Default.VmBundle);
         var spec = RuntimeDocuments.ParseSpec(AtomicFile.Read(Path.Combine(bundleDirectory, "config.json")), "config.json");
-        var cgroupsPath = EnterCgroup(id, spec);
+        var (cgroupsPath, entering) = EnterCgroup(id, spec);
         var layers = bundle.Layers.Count == 0 ? null : new LayerDisk(Path.Combine(bundleDirectory, "layers.vmdk"), bundle.Layers);
         var jail = new QemuJail(Path.Combine(bundleDirectory, "vmm"), cgroupsPath + "/vmm", QemuJail.UserFor(id),
             [bundle.Guest.Kernel, bundle.Guest.Initrd]);
@@ -74,6 +74,7 @@ internal sealed class VmMonitor : IAsyncDisposable
             await sandbox.Agent.ReleaseAsync(ReleaseFor(bundle)).ConfigureAwait(false);
             if (bundle.Adopted is not null) ConnectTaps(bundle, true);
             await monitor.CreateContainerAsync(bundle, spec, layers).ConfigureAwait(false);
+            await Task.WhenAll(entering, sandbox.Confined).ConfigureAwait(false);
             return monitor;
         }
         catch
@@ -259,7 +260,10 @@ internal sealed class VmMonitor : IAsyncDisposable
     /// The machine's cgroup has one below it for this process and one for QEMU: its limits and counters are of both, and
     /// in cgroup v2 only leaves may have processes. Memory is limited by the machine's shape, devices by its jail.
     /// </summary>
-    private static string EnterCgroup(string id, Spec spec)
+    /// <returns>
+    /// The entry itself goes on meanwhile: the kernel lets every processor pass by first (an RCU grace period, 10 ms and more).
+    /// </returns>
+    private static (string Path, Task Entering) EnterCgroup(string id, Spec spec)
     {
         var path = spec.Linux?.CgroupsPath ?? "/hull-vm/" + id;
         var resources = (spec.Linux?.Resources ?? new ResourcesSpec()) with { Memory = null, Pids = null };
@@ -267,8 +271,7 @@ internal sealed class VmMonitor : IAsyncDisposable
         CgroupManager.Name(id, path).Prepare(ResourceTranslation.ForCreate(resources) with { Devices = null }).Dispose();
         var own = CgroupManager.Name(id, path + "/monitor");
         own.Prepare(new CgroupLimits()).Dispose();
-        own.Add(Environment.ProcessId);
-        return path;
+        return (path, Task.Run(() => own.Add(Environment.ProcessId)));
     }
 
     private static void ConnectTaps(VmBundle bundle, bool connected)

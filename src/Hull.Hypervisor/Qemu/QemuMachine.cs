@@ -33,6 +33,9 @@ public sealed partial class QemuMachine : IVirtualMachine
 
     public int ProcessId => _process.Pid;
 
+    /// <summary>Whether it is in its own cgroup: nothing of a user's may run before.</summary>
+    internal Task Confined { get; set; } = Task.CompletedTask;
+
     public Task<MachineExit> Exited { get; }
 
     /// <summary>The monitor, for what the contract does not cover.</summary>

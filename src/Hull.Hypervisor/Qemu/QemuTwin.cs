@@ -41,7 +41,7 @@ internal static class QemuTwin
         foreach (var file in live.Files.Log) descriptors[file] = logFile;
         foreach (var file in live.Files.Console) descriptors[file] = consoleFile;
         var cgroup = CgroupManager.Name(config.Id, jail.CgroupsPath);
-        cgroup.Prepare(ResourceTranslation.ForCreate(new ResourcesSpec { Pids = new PidsSpec { Limit = QemuJail.MaximumThreads } })).Dispose();
+        using var entry = cgroup.Prepare(ResourceTranslation.ForCreate(new ResourcesSpec { Pids = new PidsSpec { Limit = QemuJail.MaximumThreads } }));
         using var exclusive = FileLock.Acquire(Path.Combine(live.Directory, "lock"));
         var process = ProcessTwin.Create(live.Process, new TwinOptions
         {
@@ -51,10 +51,13 @@ internal static class QemuTwin
             UserId = jail.UserId,
             Filter = SeccompFilter.Get(s_policy, null),
             Name = (live.Name, config.Id),
-            Prepare = cgroup.Add,
+            Joins = entry.JoinDescriptors,
+            Prepare = entry.JoinDescriptors.Count > 0 ? null : cgroup.Add,
         });
         var machine = new QemuMachine(config, process, QmpClient.Continue(qmp), capabilities, new LaunchOptions(LogPath: paths.Log, Jail: jail));
         machine.SetGenerations(live.Generations);
+        // On a machine with both versions, the one in which nothing is limited.
+        if (entry is { CloneDescriptor: not null, JoinDescriptors.Count: > 0 }) machine.Confined = Task.Run(() => cgroup.Add(process.Pid));
         return machine;
     }
 

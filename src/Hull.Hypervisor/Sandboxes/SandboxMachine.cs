@@ -47,6 +47,9 @@ public sealed class SandboxMachine : IAsyncDisposable
 
     public AgentClient Agent { get; }
 
+    /// <summary>Completes when the monitor is in its own cgroup: no container is to be started before.</summary>
+    public Task Confined => Machine.Confined;
+
     /// <summary>Boots a machine from its kernel. The agent answers, and waits at the release gate.</summary>
     public static async Task<SandboxMachine> BootAsync(QemuHypervisor hypervisor, GuestImage guest, SandboxShape shape,
         SandboxOptions options, MemoryFile? memory = null, CancellationToken cancellationToken = default)

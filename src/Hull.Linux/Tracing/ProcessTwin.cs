@@ -15,6 +15,9 @@ public sealed record TwinOptions
     /// <summary>Open files that take the place of the original's, by its numbers.</summary>
     public required IReadOnlyDictionary<int, SafeFd> Descriptors { get; init; }
 
+    /// <summary>Task lists of cgroups (v1) that it enters by itself, which holds nobody up.</summary>
+    public IReadOnlyList<SafeFd> Joins { get; init; } = [];
+
     /// <summary>CLONE_NEW* flags.</summary>
     public ulong Namespaces { get; init; }
 
@@ -123,6 +126,7 @@ public static class ProcessTwin
         // The program has set them as it uses them, and will not do so again.
         foreach (var (number, file) in options.Descriptors)
             Check.Result(FileCalls.Fcntl(file.Value, Fcntl.F_SETFL, (nint)(StatusFlags(twin.Id, number) & StatusMask)), $"set the flags of {file}");
+        builder.EnterCgroups(giver);
         builder.ExchangeDescriptors(giver, counters);
         builder.Confine();
         var threads = builder.MakeThreads(originals.Skip(1), ThreadIdOffset);

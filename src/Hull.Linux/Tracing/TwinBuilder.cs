@@ -30,6 +30,19 @@ internal sealed class TwinBuilder
         if (options.Name is { } name) Rename(name.Old, name.New);
     }
 
+    /// <summary>Has the twin, which has one thread, put itself into cgroups.</summary>
+    /// <param name="giver">In the twin, the pidfd of this process.</param>
+    public void EnterCgroups(ulong giver)
+    {
+        _memory.Write(_scratch, "0"u8);
+        foreach (var file in _options.Joins)
+        {
+            var taken = Require("take a descriptor", SYS_pidfd_getfd, giver, (ulong)file.Value);
+            Require("enter a cgroup", SYS_write, taken, _scratch, 1);
+            Require("close a descriptor", SYS_close, taken);
+        }
+    }
+
     /// <summary>Puts the given open files in the place of the original's, and event counters of its own.</summary>
     /// <param name="giver">In the twin, the pidfd of this process.</param>
     public void ExchangeDescriptors(ulong giver, IReadOnlyList<(int Number, ulong Count, uint Flags)> counters)

@@ -32,12 +32,15 @@ public sealed class CreateMessage
     /// <summary>File of the memory cgroup that counts kills (memory.oom_control or memory.events); empty for none.</summary>
     public string OomFile = "";
 
+    /// <summary>Cgroup of an instance whose runtime is a resident program (hull-vm), as the runtime-spec has it; empty for others.</summary>
+    public string CgroupsPath = "";
+
     public FrameWriter WriteTo(FrameWriter writer)
     {
         writer.Write(Id).Write(Bundle).Write(StateDirectory).Write(Runtime).Write(RuntimeArguments).Write(RuntimeRoot);
         writer.Write(Terminal).Write(OpenInput).Write(InputOnce).Write(Columns).Write(Rows);
         writer.Write(Log.Driver).Write(Log.Path).Write(Log.MaxSize).Write(Log.MaxFiles).Write(Log.Compress).Write(Log.Options);
-        return writer.Write(OomFile);
+        return writer.Write(OomFile).Write(CgroupsPath);
     }
 
     public static CreateMessage Read(ref FrameReader reader)
@@ -66,6 +69,7 @@ public sealed class CreateMessage
             Options = reader.ReadTexts(),
         };
         message.OomFile = reader.ReadText();
+        message.CgroupsPath = reader.ReadText();
         return message;
     }
 }

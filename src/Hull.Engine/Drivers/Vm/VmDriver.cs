@@ -186,10 +186,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         await _platform.DisposeAsync().ConfigureAwait(false);
     }
 
-    /// <summary>Against the start of a machine, that of a shim is nothing.</summary>
-    public void OnStarted()
-    {
-    }
+    public void OnStarted() => _launcher.PrepareSoon();
 
     public Task<ExitRecord> EndOrphanAsync(InstanceSpec spec, DateTimeOffset? startedAt) => ShimRemains.EndOrphanAsync(spec, startedAt, Clock);
 
@@ -322,6 +319,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         Columns = spec.Stdio.Columns,
         Rows = spec.Stdio.Rows,
         OomFile = Path.Combine(spec.RuntimeDirectory, VmBundle.MemoryEventsName),
+        CgroupsPath = spec.Spec.Linux?.CgroupsPath ?? throw HullException.Internal($"{spec.Id} has no cgroup"),
         Log = InstanceFiles.ToMessage(spec.Log),
     };
 

@@ -1,0 +1,101 @@
+using System.Globalization;
+using System.Text;
+using Hull.Agent.Protocol;
+using Hull.Linux;
+using Hull.Linux.Files;
+using Hull.Linux.Syscalls;
+
+namespace Hull.Hypervisor.Monitor;
+
+/// <summary>
+/// The monitor process as a supervisor's own child: <c>hull-vm resident</c>, with a socket to the supervisor as descriptor 3.
+/// It is told there for which instance it stands and when user code may run, and starts no other program.
+/// </summary>
+internal static class ResidentMonitor
+{
+    private const int SupervisorDescriptor = 3;
+    private const int StandardStreams = 3;
+
+    public static int Run() => RunAsync().GetAwaiter().GetResult();
+
+    private static async Task<int> RunAsync()
+    {
+        using var supervisor = new MonitorConnection(new SafeFd(SupervisorDescriptor));
+        List<SafeFd> streams = [];
+        // A supervisor that is gone wants no machine any more.
+        if (supervisor.Receive(streams) is not { } message) return 0;
+        VmMonitor monitor;
+        SafeFd listener;
+        var directory = "";
+        try
+        {
+            if ((MonitorRequest)message.U8() != MonitorRequest.Create || streams.Count != StandardStreams)
+                throw HullException.Unsupported("a resident monitor is first told what to create, with three standard streams");
+            var (root, id, bundle) = (message.Text(), message.Text(), message.Text());
+            TakeStreams(streams);
+            MonitorProgram.TakeTerminal();
+            directory = MakeDirectory(root, id, bundle);
+            listener = MonitorConnection.Listen(directory);
+            monitor = await VmMonitor.CreateAsync(id, bundle).ConfigureAwait(false);
+        }
+        catch (HullException failure)
+        {
+            if (directory.Length > 0) Directory.Delete(directory, recursive: true);
+            Answer(supervisor, Failure(failure));
+            return 1;
+        }
+
+        Answer(supervisor, new WireWriter().U8((byte)MonitorReply.Done));
+        var started = new TaskCompletionSource();
+        new Thread(() => ServeStart(supervisor, monitor, started)) { IsBackground = true, Name = "supervisor" }.Start();
+        var code = await MonitorProgram.ServeAsync(listener, monitor).ConfigureAwait(false);
+        // What is over before its start was answered was started all the same.
+        await started.Task.ConfigureAwait(false);
+        return code;
+    }
+
+    private static void ServeStart(MonitorConnection supervisor, VmMonitor monitor, TaskCompletionSource started)
+    {
+        if (supervisor.Receive([]) is { } request)
+        {
+            try
+            {
+                if ((MonitorRequest)request.U8() != MonitorRequest.Start) throw HullException.Unsupported("a machine that is created can only be started");
+                monitor.StartAsync().GetAwaiter().GetResult();
+                Answer(supervisor, new WireWriter().U8((byte)MonitorReply.Done));
+            }
+            catch (HullException failure)
+            {
+                Answer(supervisor, Failure(failure));
+            }
+        }
+
+        started.SetResult();
+    }
+
+    /// <summary>A supervisor that is gone meanwhile learns nothing; the machine runs on until the engine has looked.</summary>
+    private static void Answer(MonitorConnection supervisor, WireWriter answer) => SocketCalls.Send(supervisor.Socket.Value, answer.Written.Span);
+
+    private static WireWriter Failure(HullException failure) =>
+        new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage);
+
+    private static void TakeStreams(List<SafeFd> streams)
+    {
+        for (var number = 0; number < StandardStreams; number++)
+        {
+            Check.Result(FileCalls.Dup3(streams[number].Value, number, 0), $"take a standard stream");
+            streams[number].Dispose();
+        }
+    }
+
+    /// <summary>The state directory, as <c>create</c> of the runtime's command line makes it.</summary>
+    private static string MakeDirectory(string root, string id, string bundle)
+    {
+        var directory = Path.Combine(root, id);
+        if (Directory.Exists(directory)) throw HullException.Exists($"container {id} exists already");
+        Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        AtomicFile.Write(Path.Combine(directory, "bundle"), Encoding.UTF8.GetBytes(bundle), durable: false);
+        AtomicFile.Write(Path.Combine(directory, "pid"), Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)), durable: false);
+        return directory;
+    }
+}
