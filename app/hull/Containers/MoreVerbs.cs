@@ -113,6 +113,7 @@ internal sealed class UpdateVerb : Verb
             .Switch("publish-none", null, "publish no ports", _ => request.PortBindings ??= [])
             .Value("volume", 'v', "source:target[:options]", "mount exactly these from the next start on", binds.Add)
             .Value("mount", null, "type=…", "mount exactly these from the next start on", v => (request.Mounts ??= []).Add(MountOption.Parse(v)))
+            .Value("group", null, "name", "share this group's resources from the next start on, \"\" for none", v => request.Group = v)
             .Value("label", 'l', "key=value", "have exactly these labels", v => (request.Labels ??= [])[v.Split('=')[0]] = v.Contains('=', StringComparison.Ordinal) ? v[(v.IndexOf('=', StringComparison.Ordinal) + 1)..] : "");
     }
 

@@ -1,5 +1,6 @@
 using Hull.Api.Http;
 using Hull.Core;
+using Hull.Linux;
 using Hull.Protocol;
 using Microsoft.AspNetCore.Http;
 
@@ -10,7 +11,7 @@ internal static class ErrorAnswers
 {
     public static async Task WriteAsync(ApiRequest request, HullException failure)
     {
-        var status = ErrorMapping.ToHttpStatus(failure.Kind);
+        var status = ErrorMapping.ToHttpStatus(KindOf(failure));
         request.Response.Clear();
         Headers(request);
         if (status == 304 || request.Method == "HEAD")
@@ -21,6 +22,13 @@ internal static class ErrorAnswers
 
         await request.WriteJsonAsync(new ErrorAnswer { Message = Message(failure) }, DockerJson.Wire.ErrorAnswer, status).ConfigureAwait(false);
     }
+
+    /// <summary>
+    /// A file that the engine or its kernel misses is not what the request addressed: clients take "not found" for that, and for
+    /// a missing image when they create a container.
+    /// </summary>
+    private static ErrorKind KindOf(HullException failure) =>
+        failure is { Kind: ErrorKind.NotFound, InnerException: ErrnoException } ? ErrorKind.Internal : failure.Kind;
 
     /// <summary>The message, with the words by which clients choose their exit code: 127 and 126 as a shell has them.</summary>
     public static string Message(HullException failure) => failure.Kind switch

@@ -119,6 +119,7 @@ public static class LimitTranslation
 
     private static (long Major, long Minor) Device(string path)
     {
+        if (!Path.Exists(path)) throw HullException.Invalid($"{path} is not a device of this machine");
         using var handle = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_PATH), $"open device {path}");
         var status = handle.Stat();
         if (status.Kind != FileKind.BlockDevice) throw HullException.Invalid($"{path} is not a block device");

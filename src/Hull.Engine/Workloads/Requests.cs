@@ -82,6 +82,9 @@ public sealed record UpdateRequest
     public LogConfig? Log { get; init; }
     public IReadOnlyList<string>? DependsOn { get; init; }
 
+    /// <summary>The group it moves to, while it does not run; empty for none.</summary>
+    public string? Group { get; init; }
+
     /// <summary>Replaces the opaque data of wire edges, by name.</summary>
     public IReadOnlyDictionary<string, string>? EdgeData { get; init; }
 }

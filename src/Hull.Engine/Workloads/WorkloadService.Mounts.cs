@@ -69,7 +69,14 @@ internal sealed partial class WorkloadService
     {
         if (Path.Exists(mount.Source)) return;
         if (!mount.CreateSource) throw HullException.Invalid($"invalid mount config for type \"bind\": bind source path does not exist: {mount.Source}");
-        Directory.CreateDirectory(mount.Source);
+        try
+        {
+            Directory.CreateDirectory(mount.Source);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw HullException.Invalid($"error while creating mount source path '{mount.Source}': {error.Message}");
+        }
     }
 
     private async Task<MountPoint> ResolveVolumeAsync(string id, MountConfig mount, MountPoint point, List<string> made, CancellationToken cancellationToken)
@@ -145,6 +152,7 @@ internal sealed partial class WorkloadService
     {
         if (subpath is null or "") return volume;
         using var root = Hull.Linux.Files.RootDirectory.Open(volume, Hull.Linux.Files.RootScope.Beneath);
+        if (!root.Exists(subpath)) throw HullException.Invalid($"the volume has no {subpath}: make it there, or mount another part");
         using var handle = root.OpenPath(subpath);
         return new FileInfo($"/proc/self/fd/{handle.Value}").LinkTarget ?? throw HullException.Invalid($"subpath {subpath} has no path");
     }

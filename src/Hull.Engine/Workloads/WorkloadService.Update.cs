@@ -15,8 +15,12 @@ internal sealed partial class WorkloadService
             var warnings = new List<string>();
             var config = Edit(target.Record.Config, request);
             ConfigValidation.Check(config, Options);
+            var moves = config.Group != target.Record.Config.Group;
+            if (moves && target.State.IsRunning)
+                throw HullException.Conflict($"{target.Name} runs, and stays in the group it was started in: stop it, update it and start it again");
             if (request.Restart is { } restart) ConfigValidation.CheckRestart(restart, config.AutoRemove);
             var record = target.Record with { Config = config };
+            if (moves) CheckReservation(record);
             if (request.Labels is { } labels) record = record with { Labels = Merge(target.Record.Labels, labels) };
             if (request.Health is { } health) record = record with { Process = record.Process with { Health = health.Test is ["NONE", ..] ? null : health } };
             if (request.Log is { } log)
@@ -51,6 +55,7 @@ internal sealed partial class WorkloadService
         if (request.Labels is { } labels) config = config with { Labels = Merge(config.Labels, labels) };
         if (request.Health is { } health) config = config with { Health = health };
         if (request.Log is { } log) config = config with { Log = log };
+        if (request.Group is { } group) config = config with { Group = group.Length > 0 ? group : null };
         if (request.DependsOn is { } dependencies) config = config with { DependsOn = dependencies };
         return request.EdgeData is { } edge ? config with { EdgeData = Merge(config.EdgeData, edge) } : config;
     }

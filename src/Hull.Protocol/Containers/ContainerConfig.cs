@@ -251,6 +251,10 @@ public sealed class ContainerUpdateRequest : ResourceSettings
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<string>? DependsOn { get; set; }
+
+    /// <summary>The group whose resources it shares from its next start on; empty for none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Group { get; set; }
 }
 
 public sealed class LogConfig

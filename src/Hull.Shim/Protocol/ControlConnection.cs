@@ -52,8 +52,16 @@ internal sealed class ControlConnection(EventLoop loop, Supervisor supervisor, S
 
     public void SendError(uint tag, Exception error) =>
         Send(new FrameWriter(FrameKind.Error, tag)
-            .Write((int)(error is HullException known ? known.Kind : ErrorKind.Internal))
+            .Write((int)KindOf(error))
             .Write(error is HullException full ? full.FullMessage : error.Message));
+
+    /// <summary>A file that the kernel misses is none of the objects that the engine's callers address.</summary>
+    private static ErrorKind KindOf(Exception error) => error switch
+    {
+        HullException { Kind: ErrorKind.NotFound, InnerException: ErrnoException } => ErrorKind.Internal,
+        HullException known => known.Kind,
+        _ => ErrorKind.Internal,
+    };
 
     /// <summary>The connection carries streams from now on.</summary>
     public void BecomeAttachment(ProcessStreams streams, int selection)

@@ -16,5 +16,6 @@ internal static class UpdateMapping
         Health = CreateMapping.Health(body.Healthcheck),
         Log = body.LogConfig is null ? null : CreateMapping.Log(body.LogConfig),
         DependsOn = body.DependsOn,
+        Group = body.Group,
     };
 }
