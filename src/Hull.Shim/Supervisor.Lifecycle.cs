@@ -1,5 +1,6 @@
 using System.Text;
 using Hull.Core;
+using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Files;
 using Hull.Linux.Processes;
@@ -39,9 +40,20 @@ internal sealed partial class Supervisor
             _state = ShimState.Created;
             Connect(streams, pipes, started, create.Columns, create.Rows);
             _reaper.Watch(started.Pid, status => OnExit(_init, status));
+            _mounts = HoldMounts(started.Pid);
             _oom = OomNotice.Start(_loop, create.OomFile, TellOutOfMemory);
             connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(started.Pid));
         });
+    }
+
+    /// <summary>
+    /// The mount namespace of the init, which would be taken apart by its last process before that one's parent hears of its end:
+    /// it is done behind the announcement, by this process.
+    /// </summary>
+    private static SafeFd? HoldMounts(int pid)
+    {
+        var opened = FileCalls.OpenAt(Fcntl.AT_FDCWD, $"/proc/{pid}/ns/mnt", Fcntl.O_RDONLY);
+        return opened < 0 ? null : new SafeFd((int)opened);
     }
 
     private void Start(ControlConnection connection, uint tag)
@@ -201,6 +213,7 @@ internal sealed partial class Supervisor
 
     private void CleanUp()
     {
+        _mounts?.Dispose();
         if (_runtime is null)
         {
             _cleaned = true;

@@ -34,6 +34,7 @@ internal sealed partial class Supervisor : IReady
     private ShimState _state = ShimState.Empty;
     private long _startedAt;
     private OomNotice? _oom;
+    private SafeFd? _mounts;
     private bool _cleaned;
     private bool _starting;
     private bool _trimming;
@@ -46,11 +47,12 @@ internal sealed partial class Supervisor : IReady
     }
 
     /// <summary>A connection that exists from the start: the engine's end of the socket pair the shim was born with.</summary>
-    public void Adopt(SafeFd socket)
+    public ControlConnection Adopt(SafeFd socket)
     {
         var connection = new ControlConnection(_loop, this, socket);
         _connections.Add(connection);
         connection.Start();
+        return connection;
     }
 
     public void Forget(ControlConnection connection)
@@ -117,7 +119,7 @@ internal sealed partial class Supervisor : IReady
                 connection.Send(new FrameWriter(FrameKind.Ok, frame.Tag));
                 break;
             case FrameKind.Attach:
-                Attach(connection, frame.Tag, frame.ReadText(), frame.ReadInt32());
+                AttachBy(connection, ref frame);
                 break;
             case FrameKind.Status:
                 connection.Send(Status().WriteTo(new FrameWriter(FrameKind.Status, frame.Tag)));
@@ -134,6 +136,28 @@ internal sealed partial class Supervisor : IReady
     {
         if (execId.Length == 0) return _init ?? throw HullException.Conflict("the instance is not created yet");
         return _execs.TryGetValue(execId, out var exec) ? exec : throw HullException.NotFound($"no exec {execId}");
+    }
+
+    /// <summary>Streams go over the connection that came with the request, where one did, else over that of the request.</summary>
+    private void AttachBy(ControlConnection connection, ref FrameReader frame)
+    {
+        var (execId, selection) = (frame.ReadText(), frame.ReadInt32());
+        if (connection.TakeDescriptor() is not { } socket)
+        {
+            Attach(connection, frame.Tag, execId, selection);
+            return;
+        }
+
+        var given = Adopt(socket);
+        try
+        {
+            Attach(given, frame.Tag, execId, selection);
+        }
+        catch
+        {
+            given.Close();
+            throw;
+        }
     }
 
     private void Attach(ControlConnection connection, uint tag, string execId, int selection)

@@ -36,7 +36,8 @@ namespace Hull.Engine.Drivers;
 /// status; one whose supervisor was killed is ended by the driver (its processes do not outlive their supervisor) and
 /// handed back stopped with exit code 137 and a reason; null means nothing of it is left.
 /// <see cref="ReclaimAsync"/> takes back what an interrupted <see cref="CreateAsync"/> left.</para>
-/// <para>Never: two live instances with one id; user code before <see cref="IInstance.StartAsync"/>; an
+/// <para>Never: two live instances with one id; user code before <see cref="IInstance.StartAsync"/>, unless
+/// <see cref="InstanceSpec.Begin"/> announced it; an
 /// <see cref="IInstance.Exited"/> without the exit record on disk; a method that waits for user code.
 /// Methods of one instance may be called at the same time from many threads.</para>
 /// </remarks>

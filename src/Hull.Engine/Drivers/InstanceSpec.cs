@@ -52,6 +52,13 @@ public sealed record InstanceSpec
     /// <summary>What the instance goes on from; null begins anew. Needed by the creation alone.</summary>
     [JsonIgnore]
     public ISavedInstance? Saved { get; init; }
+
+    /// <summary>
+    /// Says that the start follows at once, behind attachments with these streams: a driver may do all of it in the creation,
+    /// which saves the way back and forth between. Null lets it wait for <see cref="IInstance.StartAsync"/>.
+    /// </summary>
+    [JsonIgnore]
+    public IReadOnlyList<StreamSelection>? Begin { get; init; }
 }
 
 /// <summary>The root file system, in each form a driver may want it.</summary>

@@ -43,9 +43,9 @@ internal sealed partial class WorkloadService
             driver.Validate(spec);
             _store.Write(spec);
             workload.Spec = spec;
-            instance = await driver.CreateAsync(spec, cancellationToken).ConfigureAwait(false);
+            instance = await driver.CreateAsync(saved is null ? spec with { Begin = AwaitedStreams(workload) } : spec, cancellationToken).ConfigureAwait(false);
             workload.Instance = instance;
-            foreach (var attachment in TakeAttachments(workload)) await attachment.ConnectAsync(instance, cancellationToken).ConfigureAwait(false);
+            await ConnectAsync(TakeAttachments(workload), instance, cancellationToken).ConfigureAwait(false);
             await instance.StartAsync(cancellationToken).ConfigureAwait(false);
         }
         catch (Exception error)
@@ -211,6 +211,28 @@ internal sealed partial class WorkloadService
     {
         workload.RestartDelay?.Cancel();
         workload.RestartDelay = null;
+    }
+
+    /// <summary>The streams of those who wait for the start, in their order.</summary>
+    private static StreamSelection[] AwaitedStreams(Workload workload)
+    {
+        lock (workload.Attachments) return [.. workload.Attachments.Select(attachment => attachment.Streams)];
+    }
+
+    private static async Task ConnectAsync(DeferredAttachment[] attachments, IInstance instance, CancellationToken cancellationToken)
+    {
+        foreach (var attachment in attachments)
+        {
+            try
+            {
+                await attachment.ConnectAsync(instance, cancellationToken).ConfigureAwait(false);
+            }
+            catch (HullException error) when (error.Kind == ErrorKind.Unavailable)
+            {
+                // One that came while it was started, and it is over already: that is no failure of the start.
+                attachment.Fail(error);
+            }
+        }
     }
 
     private static DeferredAttachment[] TakeAttachments(Workload workload)

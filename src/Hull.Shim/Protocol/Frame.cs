@@ -29,7 +29,10 @@ public enum FrameKind : byte
     /// <summary>Engine: exec id, columns, rows.</summary>
     Resize = 6,
 
-    /// <summary>Engine: exec id, streams; the connection then carries the streams. Shim: whether there is a terminal.</summary>
+    /// <summary>
+    /// Engine: exec id, streams; the connection then carries the streams, or the one whose descriptor came with the request.
+    /// Shim, on that connection: whether there is a terminal.
+    /// </summary>
     Attach = 7,
 
     /// <summary>Engine: nothing. Shim: <see cref="StatusMessage"/>.</summary>

@@ -82,7 +82,8 @@ public sealed class ContainerDriver : IInstanceDriver, IShimOwner
             WriteBundle(spec, root.Descriptor);
             instance = new ContainerInstance(this, spec, cgroup, shim);
             instance.Connect(socket);
-            await instance.CreateAsync(MessageFor(spec, runtime, cgroup), root.Descriptor, cancellationToken).ConfigureAwait(false);
+            // An OCI program is waited for before the next step.
+            await instance.CreateAsync(MessageFor(spec, runtime, cgroup), root.Descriptor, begin: runtime is null && spec.Begin is not null, cancellationToken).ConfigureAwait(false);
             return instance;
         }
         catch

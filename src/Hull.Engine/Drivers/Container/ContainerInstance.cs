@@ -18,6 +18,8 @@ internal partial class ContainerInstance : IInstance
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<string, ContainerExec> _execs = [];
     private readonly List<ProcessExit> _earlyExits = [];
+    private readonly List<(StreamSelection Streams, SafeFd Connection)> _prepared = [];
+    private Task<byte[]>? _begun;
     private Action? _outOfMemory;
     private int _missedOutOfMemory;
     private ShimConnection? _connection;
@@ -66,13 +68,30 @@ internal partial class ContainerInstance : IInstance
         _ = WatchShimAsync(_connection);
     }
 
-    public async Task CreateAsync(CreateMessage message, SafeFd? root, CancellationToken cancellationToken)
+    /// <param name="begin">Whether what <see cref="InstanceSpec.Begin"/> asks for is sent along.</param>
+    public async Task CreateAsync(CreateMessage message, SafeFd? root, bool begin, CancellationToken cancellationToken)
     {
         // Hello first, without waiting for its answer: the events of a container that dies at once must find somebody.
         var hello = Connection.HelloAsync(cancellationToken);
-        var answer = await Connection.RequestAsync(FrameKind.Create, frame => message.WriteTo(frame), cancellationToken, root).ConfigureAwait(false);
+        var created = await Connection.SendRequestAsync(FrameKind.Create, frame => message.WriteTo(frame), cancellationToken, root).ConfigureAwait(false);
+        if (begin) await BeginAsync(Spec.Begin ?? [], cancellationToken).ConfigureAwait(false);
+        var answer = await created.ConfigureAwait(false);
         await hello.ConfigureAwait(false);
         ProcessId = ShimConnection.Read(answer, static (ref FrameReader reader) => reader.ReadInt32());
+    }
+
+    /// <summary>Attachments, then the start: the shim does one thing after the other.</summary>
+    private async Task BeginAsync(IReadOnlyList<StreamSelection> attachments, CancellationToken cancellationToken)
+    {
+        foreach (var streams in attachments)
+        {
+            var (ours, theirs) = SocketCalls.CreatePair(Sockets.SOCK_STREAM);
+            lock (_prepared) _prepared.Add((streams, ours));
+            using (theirs)
+                await Connection.PostAsync(new FrameWriter(FrameKind.Attach, 0).Write("").Write((int)streams), theirs, cancellationToken).ConfigureAwait(false);
+        }
+
+        _begun = await Connection.SendRequestAsync(FrameKind.Start, null, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Takes a living shim over; false when there is nothing in it.</summary>
@@ -108,7 +127,9 @@ internal partial class ContainerInstance : IInstance
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        var answer = await Connection.RequestAsync(FrameKind.Start, null, cancellationToken).ConfigureAwait(false);
+        // One that nobody came for would hold its output back.
+        ForgetPrepared();
+        var answer = await (_begun ?? Connection.RequestAsync(FrameKind.Start, null, cancellationToken)).ConfigureAwait(false);
         StartedAt = UnixTime.ToTime(ShimConnection.Read(answer, static (ref FrameReader reader) => reader.ReadInt64()));
         if (_status == InstanceStatus.Created) _status = InstanceStatus.Running;
         _driver.OnStarted();
@@ -116,8 +137,30 @@ internal partial class ContainerInstance : IInstance
 
     public async Task<IAttachment> AttachAsync(StreamSelection streams, CancellationToken cancellationToken)
     {
+        if (TakePrepared(streams) is { } prepared) return await ShimAttachment.ReceiveAsync(prepared, Exited, cancellationToken).ConfigureAwait(false);
         var request = new FrameWriter(FrameKind.Attach, 1).Write("").Write((int)streams);
         return (await ShimAttachment.OpenAsync(Spec.RuntimeDirectory, request, null, Exited, cancellationToken).ConfigureAwait(false)).Attachment;
+    }
+
+    private SafeFd? TakePrepared(StreamSelection streams)
+    {
+        lock (_prepared)
+        {
+            var index = _prepared.FindIndex(prepared => prepared.Streams == streams);
+            if (index < 0) return null;
+            var found = _prepared[index].Connection;
+            _prepared.RemoveAt(index);
+            return found;
+        }
+    }
+
+    private void ForgetPrepared()
+    {
+        lock (_prepared)
+        {
+            foreach (var (_, connection) in _prepared) connection.Dispose();
+            _prepared.Clear();
+        }
     }
 
     public Task ResizeAsync(int columns, int rows, CancellationToken cancellationToken) =>
@@ -185,6 +228,7 @@ internal partial class ContainerInstance : IInstance
 
     public async ValueTask DisposeAsync()
     {
+        ForgetPrepared();
         if (_connection is not null) await _connection.DisposeAsync().ConfigureAwait(false);
         _shim?.Dispose();
     }

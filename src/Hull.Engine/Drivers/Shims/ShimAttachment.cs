@@ -33,10 +33,18 @@ public sealed class ShimAttachment : IAttachment
     {
         var descriptor = ShimConnection.TryOpen(runtimeDirectory)
             ?? throw new HullException(ErrorKind.Unavailable, "the instance's supervisor is gone");
-        var socket = ShimConnection.Adopt(descriptor);
+        return await ExchangeAsync(ShimConnection.Adopt(descriptor), request.Finish(), terminal, exited, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The connection was given to the shim with the request: what it answers is there to be read.</summary>
+    internal static async Task<ShimAttachment> ReceiveAsync(SafeFd descriptor, Task exited, CancellationToken cancellationToken) =>
+        (await ExchangeAsync(ShimConnection.Adopt(descriptor), default, null, exited, cancellationToken).ConfigureAwait(false)).Attachment;
+
+    private static async Task<(ShimAttachment Attachment, byte[] Answer)> ExchangeAsync(Socket socket, ReadOnlyMemory<byte> frame, bool? terminal,
+        Task exited, CancellationToken cancellationToken)
+    {
         try
         {
-            var frame = request.Finish();
             while (!frame.IsEmpty) frame = frame[await socket.SendAsync(frame, SocketFlags.None, cancellationToken).ConfigureAwait(false)..];
             var answer = await ShimConnection.ReadFrameAsync(socket, cancellationToken).ConfigureAwait(false)
                 ?? throw new HullException(ErrorKind.Unavailable, "the instance's supervisor is gone");

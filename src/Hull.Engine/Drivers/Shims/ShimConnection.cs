@@ -63,6 +63,13 @@ public sealed class ShimConnection : IAsyncDisposable
     /// <summary>Sends a request and waits for its answer; throws the shim's error.</summary>
     public async Task<byte[]> RequestAsync(FrameKind kind, Action<FrameWriter>? fields, CancellationToken cancellationToken, SafeFd? descriptor = null)
     {
+        var answer = await SendRequestAsync(kind, fields, cancellationToken, descriptor).ConfigureAwait(false);
+        return await answer.ConfigureAwait(false);
+    }
+
+    /// <summary>Sends a request. The answer comes with the task that this one ends with: other requests may be sent before it.</summary>
+    public async Task<Task<byte[]>> SendRequestAsync(FrameKind kind, Action<FrameWriter>? fields, CancellationToken cancellationToken, SafeFd? descriptor = null)
+    {
         var answer = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         uint tag;
         lock (_pending)
@@ -77,7 +84,25 @@ public sealed class ShimConnection : IAsyncDisposable
             var frame = new FrameWriter(kind, tag);
             fields?.Invoke(frame);
             await SendAsync(frame.Finish(), descriptor, cancellationToken).ConfigureAwait(false);
-            var bytes = await answer.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            lock (_pending) _pending.Remove(tag);
+            throw;
+        }
+
+        return ReceiveAsync(tag, answer.Task, cancellationToken);
+    }
+
+    /// <summary>Sends what is answered on the connection that goes with it.</summary>
+    internal Task PostAsync(FrameWriter frame, SafeFd connection, CancellationToken cancellationToken) =>
+        SendAsync(frame.Finish(), connection, cancellationToken);
+
+    private async Task<byte[]> ReceiveAsync(uint tag, Task<byte[]> answer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var bytes = await answer.WaitAsync(cancellationToken).ConfigureAwait(false);
             ThrowIfError(bytes);
             return bytes;
         }

@@ -110,7 +110,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             WriteBundle(spec, guest, template, disks);
             instance = new VmInstance(this, spec, ShimRemains.CgroupOf(spec), shim);
             instance.Connect(socket);
-            await instance.CreateAsync(MessageFor(spec), null, cancellationToken).ConfigureAwait(false);
+            await instance.CreateAsync(MessageFor(spec), null, begin: false, cancellationToken).ConfigureAwait(false);
             return instance;
         }
         catch
