@@ -14,6 +14,7 @@ internal sealed class Workload(WorkloadRecord record, WorkloadState state)
     private readonly List<Waiter> _waiters = [];
     private volatile WorkloadRecord _record = record;
     private volatile WorkloadState _state = state;
+    private volatile bool _starting;
 
     public string Id { get; } = record.Id;
 
@@ -30,6 +31,19 @@ internal sealed class Workload(WorkloadRecord record, WorkloadState state)
     }
 
     public string Name => _record.Name;
+
+    /// <summary>
+    /// Whether a start is under way. Its processes may write, and even end, before the state says that they run; it says so
+    /// before this ends.
+    /// </summary>
+    public bool IsStarting
+    {
+        get => _starting;
+        set => _starting = value;
+    }
+
+    /// <summary>Whether more may come into its log: nothing written is missed by whoever reads to the end after this was false.</summary>
+    public bool MayWrite => _starting || _state is { IsRunning: true } or { Status: WorkloadStatus.Restarting };
 
     /// <summary>Held by one change at a time; never while waiting for user code.</summary>
     public SemaphoreSlim Gate { get; } = new(1, 1);

@@ -28,6 +28,19 @@ internal sealed partial class WorkloadService
     {
         // The remains of the run before are gone first: names, addresses and the root are the same.
         await workload.Ended.ConfigureAwait(false);
+        workload.IsStarting = true;
+        try
+        {
+            await RealizeAsync(workload, cancellationToken, saved).ConfigureAwait(false);
+        }
+        finally
+        {
+            workload.IsStarting = false;
+        }
+    }
+
+    private async Task RealizeAsync(Workload workload, CancellationToken cancellationToken, ISavedInstance? saved)
+    {
         var record = workload.Record;
         var driver = DriverOf(record.Isolation);
         IInstance? instance = null;

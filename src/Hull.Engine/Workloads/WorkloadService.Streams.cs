@@ -70,8 +70,8 @@ internal sealed partial class WorkloadService
         var path = Path.Combine(_store.DirectoryOf(target.Id), LogSettings.FileName);
         return target.Record.LogDriver switch
         {
-            "json-file" => LogReader.ReadAsync(path, new JsonFileFormat(), query, () => target.State.IsRunning || target.State.Status == WorkloadStatus.Restarting, _services.Clock, cancellationToken),
-            "local" => LogReader.ReadAsync(path, new LocalFormat(), query, () => target.State.IsRunning || target.State.Status == WorkloadStatus.Restarting, _services.Clock, cancellationToken),
+            "json-file" => LogReader.ReadAsync(path, new JsonFileFormat(), query, () => target.MayWrite, _services.Clock, cancellationToken),
+            "local" => LogReader.ReadAsync(path, new LocalFormat(), query, () => target.MayWrite, _services.Clock, cancellationToken),
             var other => throw HullException.Unsupported($"configured logging driver does not support reading: {other}"),
         };
     }

@@ -20,7 +20,12 @@ async function talkToRedis() {
   assert.deepEqual([set.exitCode, set.output.trim()], [0, 'OK']);
   doing('logs');
   const logs = await redis.logs();
-  await new Promise((resolve) => logs.on('data', (line) => { if (/Ready/.test(line)) { logs.destroy(); resolve(); } }));
+  // Testcontainers takes the connection of a log from those that node waits for; something else must keep it.
+  const awake = setTimeout(() => logs.destroy(new Error('no log')), 60000);
+  let said = '';
+  await new Promise((resolve, reject) => logs.on('error', reject).on('end', () => reject(new Error(`the log ended: ${said}`)))
+    .on('data', (text) => { said += text; if (/Ready/.test(said)) { logs.destroy(); resolve(); } }));
+  clearTimeout(awake);
   doing('copy');
   await redis.copyContentToContainer([{ content: 'copied', target: '/tmp/file' }]);
   assert.equal((await redis.exec('cat /tmp/file')).output, 'copied');
