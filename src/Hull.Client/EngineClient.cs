@@ -33,9 +33,13 @@ public sealed class EngineClient(EngineEndpoint endpoint, LocalDialer? dialer = 
         Decode(Send("POST", path, JsonSerializer.SerializeToUtf8Bytes(body, bodyType)), answerType);
 
     /// <summary>A request whose answer is of no interest beyond its status.</summary>
-    public void Call(string method, string path, ReadOnlyMemory<byte> body = default)
+    /// <param name="method">HTTP method.</param>
+    /// <param name="path">Path and query, as <paramref name="raw"/> says.</param>
+    /// <param name="body">JSON, or empty.</param>
+    /// <param name="raw">Whether the path is used as it is, without version prefix.</param>
+    public void Call(string method, string path, ReadOnlyMemory<byte> body = default, bool raw = false)
     {
-        using var answer = Send(method, path, body);
+        using var answer = Send(method, path, body, raw: raw);
         Drain(answer.Content);
     }
 

@@ -51,7 +51,15 @@ public sealed class EngineDaemon : IDisposable
         client = NewClient();
         while (Command.Run("nsenter", "-t", holder.Id.ToString(CultureInfo.InvariantCulture), "-n", "cat", "/sys/class/net/lo/operstate").ExitCode != 0
             || SameNetwork()) Thread.Sleep(10);
-        Start();
+        try
+        {
+            Start();
+        }
+        catch
+        {
+            TakeDown();
+            throw;
+        }
     }
 
     public string Path => directory.Path;
@@ -168,6 +176,11 @@ public sealed class EngineDaemon : IDisposable
             // A test that broke its engine has said so already.
         }
 
+        TakeDown();
+    }
+
+    private void TakeDown()
+    {
         Stop();
         daemon?.Dispose();
         holder.Kill();

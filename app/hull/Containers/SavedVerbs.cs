@@ -77,8 +77,7 @@ internal static class SavedVerbs
         public override int Run(Invocation call)
         {
             call.Expect(2, 2);
-            using var answer = call.Engine.Send(method, SavedWorkloads.Path(call, "/snapshots/" + Uri.EscapeDataString(call.Arguments[1]) + rest), raw: true);
-            answer.Content.CopyTo(Stream.Null);
+            call.Engine.Call(method, SavedWorkloads.Path(call, "/snapshots/" + Uri.EscapeDataString(call.Arguments[1]) + rest), raw: true);
             call.Output.WriteLine(call.Arguments[1]);
             return 0;
         }

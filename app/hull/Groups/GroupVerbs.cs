@@ -39,8 +39,7 @@ internal static class GroupVerbs
             call.Expect(1, 1);
             var isNew = verb == "create";
             var body = JsonSerializer.SerializeToUtf8Bytes(new GroupRequest(isNew ? call.Arguments[0] : null, limits), GroupProtocolJson.Default.GroupRequest);
-            using var answer = call.Engine.Send(isNew ? "POST" : "PUT", isNew ? Groups : Path(call.Arguments[0]), body, raw: true);
-            answer.Content.CopyTo(Stream.Null);
+            call.Engine.Call(isNew ? "POST" : "PUT", isNew ? Groups : Path(call.Arguments[0]), body, raw: true);
             call.Output.WriteLine(call.Arguments[0]);
             return 0;
         }
@@ -108,10 +107,6 @@ internal static class GroupVerbs
     {
         public override string Usage => "group rm NAME...";
 
-        public override int Run(Invocation call) => call.ForEach(name =>
-        {
-            using var answer = call.Engine.Send("DELETE", Path(name), raw: true);
-            answer.Content.CopyTo(Stream.Null);
-        });
+        public override int Run(Invocation call) => call.ForEach(name => call.Engine.Call("DELETE", Path(name), raw: true));
     }
 }

@@ -15,6 +15,7 @@ public sealed class Engine : IDisposable
     private readonly TemporaryDirectory directory = new("hc");
     private readonly Dictionary<string, CommandResult> bootstrapped = [];
     private readonly Daemon daemon;
+    private readonly string cgroupParent = "/hull-clients-" + Environment.ProcessId;
 
     public Engine()
     {
@@ -25,7 +26,7 @@ public sealed class Engine : IDisposable
         Directory.CreateDirectory(directory["data"]);
         Directory.CreateSymbolicLink(directory["data/bootstrap"], kept);
         daemon = new Daemon(directory["s"], Repository.Executable("hulld"), "-H", "unix://" + directory["s"], "--data-root", directory["data"],
-            "--exec-root", directory["run"], "--cgroup-parent", "/hull-clients-" + Environment.ProcessId);
+            "--exec-root", directory["run"], "--cgroup-parent", cgroupParent);
         Busybox.Import(arguments => Docker(Client, arguments), directory.Path);
     }
 
@@ -78,6 +79,8 @@ public sealed class Engine : IDisposable
         if (all.Length > 0) Docker(Client, ["rm", "-f", "-v", .. all]);
         daemon.Dispose();
         Daemon.Unmount(directory.Path);
+        foreach (var hierarchy in Directory.EnumerateDirectories("/sys/fs/cgroup").Append("/sys/fs/cgroup"))
+            if (Directory.Exists(hierarchy + cgroupParent)) Command.Run("rmdir", hierarchy + cgroupParent);
         directory.Dispose();
     }
 }
