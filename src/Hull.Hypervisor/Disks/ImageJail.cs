@@ -10,12 +10,16 @@ using Hull.Runtime.State;
 namespace Hull.Hypervisor.Disks;
 
 /// <summary>
-/// The jail of one run of <c>qemu-img</c>: the files of one operation at their own paths, no network, and of root's
-/// capabilities only the one to open those files whoever owns them.
+/// The jail of one run of <c>qemu-img</c>: the files of one operation at their own paths, no network, a user of its own with the
+/// one capability to open those files whoever owns them, and a bound of its memory, because an image can ask for tables of any size.
 /// </summary>
 internal sealed class ImageJail : IDisposable
 {
     private const string Prefix = "hull-image-";
+
+    /// <summary>Twice what a check of an image of 16 TiB takes, with the stacks of all threads.</summary>
+    internal const long MaximumMemory = 2L << 30;
+
     private readonly QemuJail _jail;
 
     public ImageJail(IReadOnlyList<string> readable, string? writable)
@@ -24,10 +28,11 @@ internal sealed class ImageJail : IDisposable
         // Named by its maker, so that it is known when nobody will take it back.
         var maker = Environment.ProcessId;
         var directory = Directory.CreateTempSubdirectory($"{Prefix}{maker}-{ProcessIdentity.StartTimeOf(maker)}-");
-        _jail = new QemuJail(directory.FullName, "/" + directory.Name, 0, [.. readable.Select(Path.GetFullPath).Distinct().Where(path => path != target && File.Exists(path))])
+        _jail = new QemuJail(directory.FullName, "/" + directory.Name, QemuJail.UserFor(directory.Name), [.. readable.Select(Path.GetFullPath).Distinct().Where(path => path != target && File.Exists(path))])
         {
             WritablePaths = target is null ? [] : [target],
             Capabilities = ["CAP_DAC_OVERRIDE"],
+            AddressSpace = MaximumMemory,
         };
     }
 

@@ -31,8 +31,20 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
     /// <summary>Files and directories it may write, at the same paths; the user must have the right to.</summary>
     public IReadOnlyList<string> WritablePaths { get; init; } = [];
 
-    /// <summary>What it keeps of root's capabilities.</summary>
+    /// <summary>What it has of root's capabilities.</summary>
     public IReadOnlyList<string> Capabilities { get; init; } = [];
+
+    /// <summary>Bytes of address space that it can have, RLIMIT_AS of getrlimit(2); null for no bound.</summary>
+    public long? AddressSpace { get; init; }
+
+    /// <summary>Who is not root keeps capabilities over execve(2) only where they are ambient.</summary>
+    private CapabilitiesSpec? CapabilitySets => Capabilities.Count == 0 ? null : new CapabilitiesSpec
+    {
+        Bounding = Capabilities, Effective = Capabilities, Permitted = Capabilities,
+        Inheritable = IsRoot ? null : Capabilities, Ambient = IsRoot ? null : Capabilities,
+    };
+
+    private bool IsRoot => IsOriginal || UserId == 0;
 
     private const uint FirstUser = 1_900_000_000;
 
@@ -138,11 +150,12 @@ public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId,
             {
                 Args = [program, .. arguments],
                 Cwd = "/",
-                Env = ["PATH=/usr/bin"],
+                // With a bound of the address space, what is set aside for the heaps of threads would count without being used.
+                Env = AddressSpace is null ? ["PATH=/usr/bin"] : ["PATH=/usr/bin", "MALLOC_ARENA_MAX=1"],
                 User = IsOriginal ? new UserSpec() : new UserSpec { Uid = UserId, Gid = UserId },
                 NoNewPrivileges = true,
-                Capabilities = Capabilities.Count == 0 ? null : new CapabilitiesSpec { Bounding = Capabilities, Effective = Capabilities, Permitted = Capabilities },
-                Rlimits = [new RlimitSpec { Type = "RLIMIT_CORE", Soft = 0, Hard = 0 }],
+                Capabilities = CapabilitySets,
+                Rlimits = [new RlimitSpec { Type = "RLIMIT_CORE", Soft = 0, Hard = 0 }, .. AddressSpace is { } bytes ? [new RlimitSpec { Type = "RLIMIT_AS", Soft = (ulong)bytes, Hard = (ulong)bytes }] : Array.Empty<RlimitSpec>()],
             },
             Mounts = mounts,
             Linux = new LinuxSpec

@@ -1,7 +1,9 @@
 using System.Formats.Tar;
+using System.Globalization;
 using System.Text;
 using Hull.Core;
 using Hull.Hypervisor.Disks;
+using Hull.Linux.Processes;
 using Hull.Testing;
 
 namespace Hull.Hypervisor.Tests;
@@ -53,6 +55,23 @@ public sealed class DiskImageTests : IDisposable
         await DiskImage.ConvertAsync(_directory["top"], "qcow2", _directory["out"], "raw", below: [_directory["middle"], _directory["base"]]);
         await DiskImage.RebaseAsync(_directory["top"], _directory["base"], [_directory["middle"], _directory["base"]]);
         Assert.Equal(_directory["base"], (await DiskImage.InspectAsync(_directory["top"], "qcow2")).BackingFile);
+    }
+
+    /// <summary>As an image could make of qemu-img: it reads what it was given, and is nobody with little memory.</summary>
+    [Fact]
+    public void WhatRunsInTheJailIsNobodyAndHasLittleMemory()
+    {
+        Require.Root();
+        File.WriteAllText(_directory["given"], "content");
+        File.SetUnixFileMode(_directory["given"], UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        using var jail = new ImageJail([_directory["given"]], null);
+        var result = ChildProcess.Run(new ChildProcessOptions("/usr/bin/sh", "-c", $"""
+            cat {_directory["given"]}; echo; id -u; ulimit -v; grep -E '^Cap(Eff|Bnd)' /proc/self/status
+            chmod 777 {_directory["given"]} 2> /dev/null && echo changed; [ -e {_directory["given"]}x ] || ls {_directory.Path} | wc -l
+            """), starter: jail.Start);
+        var said = result.OutputText.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.True(uint.Parse(said[1], CultureInfo.InvariantCulture) >= 1_900_000_000, said[1]);
+        Assert.Equal(["content", said[1], (ImageJail.MaximumMemory / 1024).ToString(CultureInfo.InvariantCulture), "CapEff:\t0000000000000002", "CapBnd:\t0000000000000002", "1"], said);
     }
 
     [Fact]
