@@ -39,6 +39,7 @@ internal sealed class Daemon(DaemonOptions options, Logger log) : IAsyncDisposab
         WritePidFile(options.Config.PidFile);
         (engine, var images) = await Composition.OpenAsync(options.Config, engineOptions, log, CancellationToken.None).ConfigureAwait(false);
         machines = await Machines.OpenAsync(engine, log, CancellationToken.None).ConfigureAwait(false);
+        engine.Include(machines);
         await ServeAsync(engineOptions, images).ConfigureAwait(false);
         ServiceManager.Notify("READY=1");
         log.Info($"hulld {EngineVersion.Own} listens on {string.Join(", ", listeners.Select(l => l.Address))}");

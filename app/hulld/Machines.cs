@@ -29,6 +29,7 @@ internal static class Machines
             Log = log.Line,
             CgroupParent = options.CgroupParent,
             Admission = engine.Admission,
+            Groups = engine.Groups,
             ReservedPercent = options.Resources.VmMemoryPercent,
         }, TimeProvider.System, cancellationToken);
     }

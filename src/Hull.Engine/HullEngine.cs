@@ -1,6 +1,7 @@
 using Hull.Core;
 using Hull.Engine.Drivers;
 using Hull.Engine.Events;
+using Hull.Engine.Machines;
 using Hull.Engine.Resources;
 using Hull.Engine.Volumes;
 using Hull.Engine.Workloads;
@@ -91,6 +92,9 @@ public sealed class HullEngine : IHullEngine, IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Lets full machines be in groups, and in the order in which memory is taken.</summary>
+    public void Include(MachineManager machines) => _workloads.Include(machines);
 
     /// <summary>Ends the engine; workloads run on unless <see cref="EngineOptions.KeepWorkloadsOnShutdown"/> is off.</summary>
     public async ValueTask DisposeAsync()

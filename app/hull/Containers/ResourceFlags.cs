@@ -8,6 +8,8 @@ namespace Hull.Cli.Containers;
 /// <summary>The options for limits, the same for <c>run</c>, <c>create</c> and <c>update</c>.</summary>
 internal static class ResourceFlags
 {
+    private const string PriorityHelp = "0 to 100 (50): memory is taken from the lowest first when it is short";
+
     public static void Define(FlagSet flags, ResourceSettings limits) => Disk(flags, limits)
         .Value("memory", 'm', "bytes", "limit of memory", v => limits.Memory = ByteSize.Parse(v))
         .Value("memory-reservation", null, "bytes", "memory that is kept for it; a soft limit", v => limits.MemoryReservation = ByteSize.Parse(v))
@@ -26,14 +28,15 @@ internal static class ResourceFlags
         .Value("network-egress", null, "rate", "bits per second it may send on each network, such as 10mbit; none for no limit", v => limits.NetworkEgress = BitRate.Parse(v))
         .Value("network-ingress", null, "rate", "bits per second that reach it on each network", v => limits.NetworkIngress = BitRate.Parse(v))
         .Value("cpu-reservation", null, "number", "processors that are kept for it, such as 0.5; none for no reservation", v => limits.CpuReservation = v is "none" or "0" ? -1 : Cpus(v))
-        .Number("priority", null, "0 to 100 (50): memory is taken from the lowest first when it is short", v => limits.Priority = (int)v);
+        .Number("priority", null, PriorityHelp, v => limits.Priority = (int)v);
 
     /// <summary>Those of full machines, whose processors and memory are other options.</summary>
     public static FlagSet Machine(FlagSet flags, ResourceSettings limits) => Disk(flags, limits)
         .Number("cpu-shares", 'c', "relative weight on the host (1024)", v => limits.CpuShares = v)
         .Value("cpu-limit", null, "number", "processors of the host that it may use, such as 1.5", v => limits.NanoCpus = Cpus(v))
         .Value("cpu-reservation", null, "number", "processors of the host that are kept for it; none for no reservation", v => limits.CpuReservation = v is "none" or "0" ? -1 : Cpus(v))
-        .Value("memory-reservation", null, "size", "memory of the host that is kept for it", v => limits.MemoryReservation = ByteSize.Parse(v));
+        .Value("memory-reservation", null, "size", "memory of the host that is kept for it", v => limits.MemoryReservation = ByteSize.Parse(v))
+        .Number("priority", null, PriorityHelp, v => limits.Priority = (int)v);
 
     private static FlagSet Disk(FlagSet flags, ResourceSettings limits) => flags
         .Number("blkio-weight", null, "10 to 1000", v => limits.BlkioWeight = (int)v)

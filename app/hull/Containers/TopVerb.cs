@@ -34,7 +34,7 @@ internal sealed class TopVerb : Verb
 
     private static void Print(Invocation call, List<ContainerStats> before, List<ContainerStats> now)
     {
-        var allocations = Allocations(call, now);
+        var allocations = Allocations(call);
         var table = new Table("CONTAINER ID", "NAME", "CPU %", "SHARES", "CPUS KEPT / LIMIT", "MEM USAGE", "MEM KEPT / LIMIT", "GROUP", "PRIORITY", "NET I/O", "BLOCK I/O", "WHY");
         foreach (var stats in now.OrderByDescending(one => UsageRow.Cpu(one, StatsVerb.Find(before, one))))
             table.Add(AllocationRow.Of(stats, StatsVerb.Find(before, stats), allocations.GetValueOrDefault(stats.Id)));
@@ -42,19 +42,12 @@ internal sealed class TopVerb : Verb
     }
 
     /// <summary>By id; none where the engine is older, or shows them to others only.</summary>
-    private static Dictionary<string, AllocationResource> Allocations(Invocation call, List<ContainerStats> now)
+    private static Dictionary<string, AllocationResource> Allocations(Invocation call)
     {
         try
         {
             using var answer = call.Engine.Send("GET", "/hull/v1/allocations", raw: true);
-            var all = (JsonSerializer.Deserialize(answer.Content, GroupProtocolJson.Default.ListAllocationResource) ?? []).ToDictionary(one => one.Id);
-            foreach (var machine in now.Any(stats => !all.ContainsKey(stats.Id)) ? Vm.MachineClient.List(call) : [])
-            {
-                var limits = machine.Resources ?? new ResourceSettings();
-                all[machine.Id] = new AllocationResource(machine.Id, machine.Name, "machine", "", 0, limits, limits.CpuReservation, limits.MemoryReservation, 0, 0);
-            }
-
-            return all;
+            return (JsonSerializer.Deserialize(answer.Content, GroupProtocolJson.Default.ListAllocationResource) ?? []).ToDictionary(one => one.Id);
         }
         catch (HullException error) when (error.Kind is ErrorKind.NotFound or ErrorKind.PermissionDenied or ErrorKind.Unsupported)
         {
@@ -77,7 +70,7 @@ internal static class AllocationRow
             usage[0], usage[1], usage[2], limits.CpuShares > 0 ? limits.CpuShares.ToString(CultureInfo.InvariantCulture) : None,
             $"{Cpus(allocation?.ReservedCpus ?? 0)} / {Cpus(CpuLimit(limits))}",
             ByteSize.Binary(UsageRow.Memory(stats)), $"{Bytes(allocation?.ReservedMemory ?? 0)} / {Bytes(limits.Memory)}",
-            allocation is { Group.Length: > 0 } ? allocation.Group : None, allocation is null or { Isolation: "machine" } ? None : allocation.Priority.ToString(CultureInfo.InvariantCulture),
+            allocation is { Group.Length: > 0 } ? allocation.Group : None, allocation is null ? None : allocation.Priority.ToString(CultureInfo.InvariantCulture),
             usage[5], usage[6], Why(stats, before, limits, allocation),
         ];
     }

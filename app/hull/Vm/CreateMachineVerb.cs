@@ -19,6 +19,7 @@ internal sealed class CreateMachineVerb : Verb
     private string? architecture;
     private string? userData;
     private string? networkConfig;
+    private string? group;
     private long? processors;
     private long? maximumProcessors;
     private long? memory;
@@ -47,6 +48,7 @@ internal sealed class CreateMachineVerb : Verb
         .Value("cloud-init", null, "file", "user data for cloud-init", v => userData = Read(v))
         .Value("cloud-init-network", null, "file", "network configuration for cloud-init", v => networkConfig = Read(v))
         .Value("label", 'l', "key=value", "a label", v => labels[v.Split('=')[0]] = v.Contains('=', StringComparison.Ordinal) ? v[(v.IndexOf('=', StringComparison.Ordinal) + 1)..] : "")
+        .Value("group", null, "name", "the group whose allowance it shares", v => group = v)
         .Switch("autostart", null, "kept running: started with the engine when it ran before, and again when its monitor fails", v => autoStart = v)
         .Switch("start", null, "start it at once", v => start = v);
 
@@ -65,7 +67,7 @@ internal sealed class CreateMachineVerb : Verb
         {
             Name = call.Arguments[0], Architecture = architecture, Firmware = firmware,
             Processors = (int?)processors, MaximumProcessors = (int?)maximumProcessors, MemoryBytes = memory, MaximumMemoryBytes = maximumMemory,
-            Tpm = tpm, AutoStart = autoStart, Resources = limits, Disks = disks, Nics = nics, Ports = ports, UserData = userData, NetworkConfig = networkConfig, Labels = labels,
+            Tpm = tpm, AutoStart = autoStart, Group = group, Resources = limits, Disks = disks, Nics = nics, Ports = ports, UserData = userData, NetworkConfig = networkConfig, Labels = labels,
         });
         if (start) MachineClient.Call(call, "POST", MachineClient.Path(machine.Id, "/start"));
         call.Output.WriteLine(machine.Name);
@@ -88,6 +90,7 @@ internal sealed class EditVerb : Verb
         .Number("max-cpus", null, "processors that can be plugged in while it runs", v => edit = edit with { MaximumProcessors = (int)v })
         .Value("memory", 'm', "size", "memory; also while it runs, up to its maximum", v => edit = edit with { MemoryBytes = ByteSize.Parse(v) })
         .Value("max-memory", null, "size", "memory that can be plugged in while it runs", v => edit = edit with { MaximumMemoryBytes = ByteSize.Parse(v) })
+        .Value("group", null, "name", "the group whose allowance it shares, empty for none; it must not run", v => edit = edit with { Group = v })
         .Switch("autostart", null, "kept running", v => edit = edit with { AutoStart = v })
         .Value("publish", 'p', "[[address:]port:]port[/protocol]", "publish exactly these ports from the next start on", v => PortOption.Add((edit = edit with { Ports = edit.Ports ?? [] }).Ports!, [], v));
 

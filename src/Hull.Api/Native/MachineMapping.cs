@@ -26,6 +26,7 @@ internal static class MachineMapping
             MemoryBytes = config.MemoryBytes,
             MaximumMemoryBytes = Math.Max(config.MemoryBytes, config.MaximumMemoryBytes),
             AutoStart = config.AutoStart,
+            Group = config.Group,
             Resources = Show(config.Resources),
             ProcessId = view.Status == MachineStatus.Stopped ? null : record.Monitor?.ProcessId,
             LastExit = record.LastExit,
@@ -54,6 +55,7 @@ internal static class MachineMapping
             MaximumMemoryBytes = request.MaximumMemoryBytes ?? 0,
             Tpm = request.Tpm,
             AutoStart = request.AutoStart,
+            Group = request.Group is { Length: > 0 } group ? group : null,
             Resources = Limits(request.Resources),
             Seed = request.UserData is null ? null : new MachineSeed(request.UserData, request.NetworkConfig),
             Nics = [.. request.Nics.Select((nic, index) => new MachineNic($"nic{index}", nic.Network, "", Address: nic.Address))],
@@ -89,6 +91,7 @@ internal static class MachineMapping
         MemoryBytes = edit.MemoryBytes ?? config.MemoryBytes,
         MaximumMemoryBytes = edit.MaximumMemoryBytes ?? config.MaximumMemoryBytes,
         AutoStart = edit.AutoStart ?? config.AutoStart,
+        Group = edit.Group is { } group ? group.Length > 0 ? group : null : config.Group,
         Resources = edit.Resources is null ? config.Resources : LimitTranslation.Merge(config.Resources, Limits(edit.Resources)),
         Ports = edit.Ports is null ? config.Ports : NetworkingMapping.ToPorts(edit.Ports),
     };
@@ -105,8 +108,8 @@ internal static class MachineMapping
     {
         if (settings is null) return new ResourceLimits();
         var limits = ResourceMapping.ToLimits(settings);
-        return limits is { Memory: null, MemorySwap: null, PidsLimit: null, NetworkEgressBits: null, NetworkIngressBits: null, Priority: null } ? limits
-            : throw HullException.Unsupported("a full machine has shares, limits and reservations of processors and disks, and a reservation of memory; no others");
+        return limits is { Memory: null, MemorySwap: null, PidsLimit: null, NetworkEgressBits: null, NetworkIngressBits: null } ? limits
+            : throw HullException.Unsupported("a full machine has shares, limits and reservations of processors and disks, a reservation of memory and a priority; no others");
     }
 
     /// <summary>The engine's working directory means nothing to a client, so only whole paths do.</summary>

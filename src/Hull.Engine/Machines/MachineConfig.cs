@@ -56,7 +56,10 @@ public sealed record MachineConfig
 
     public IReadOnlyDictionary<string, string> Labels { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Shares, limits and reservations of its monitor on the host: processors, disks, and memory that is kept for it.</summary>
+    /// <summary>The group whose allowance it shares; null for none.</summary>
+    public string? Group { get; init; }
+
+    /// <summary>Shares, limits and reservations of its monitor on the host: processors, disks, memory that is kept for it, and its priority.</summary>
     public ResourceLimits Resources
     {
         // A document of an engine that knew no limits has none, which the reader takes for null.

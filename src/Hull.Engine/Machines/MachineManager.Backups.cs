@@ -105,6 +105,7 @@ public sealed partial class MachineManager
 
         var hypervisor = await _options.HypervisorFor(record.Config.Architecture, cancellationToken).ConfigureAwait(false);
         var runtime = Directory.CreateDirectory(RuntimeDirectoryOf(record.Id)).FullName;
+        if (record.Config.Group is { } group) _options.Groups?.Prepare(group);
         try
         {
             var config = Describe(AsNew(record)) with { Nics = [], VncSocket = null };

@@ -60,7 +60,7 @@ public sealed partial class MachineManager
             InstanceId = record.Id,
             Name = record.Config.Name,
             Kind = AttachmentKind.Tap,
-            Endpoints = [.. connected.Select(EndpointFor)],
+            Endpoints = [.. connected.Select(nic => EndpointFor(record.Config, nic))],
             Ports = [.. record.Config.Ports.Select(WorkloadService.ToMapping)],
         }, cancellationToken).ConfigureAwait(false);
         var endpoints = connected.Zip(network.Endpoints).ToDictionary(pair => pair.First.Id, pair => pair.Second);
@@ -76,11 +76,12 @@ public sealed partial class MachineManager
 
     private Task DisconnectAsync(string id) => _options.Networks is { } networks ? networks.TearDownAsync(id) : Task.CompletedTask;
 
-    private static EndpointSpec EndpointFor(MachineNic nic) => new()
+    private EndpointSpec EndpointFor(MachineConfig config, MachineNic nic) => new()
     {
         Network = nic.Network!,
         MacAddress = nic.MacAddress,
         InterfaceName = InterfaceOf(nic),
+        Limits = BandwidthOf(config),
         IPv4Address = nic.Address is { } address ? ParseAddress(address) : null,
         FormerIPv4Address = nic.LastIPv4 is { } four ? ParseAddress(four) : null,
         FormerIPv6Address = nic.LastIPv6 is { } six ? ParseAddress(six) : null,
@@ -100,7 +101,7 @@ public sealed partial class MachineManager
 
     private async Task<MachineNic> PlugNicAsync(MachineRecord record, IVirtualMachine machine, MachineNic nic, CancellationToken cancellationToken)
     {
-        var endpoint = await Networks.ConnectAsync(record.Id, EndpointFor(nic), cancellationToken).ConfigureAwait(false);
+        var endpoint = await Networks.ConnectAsync(record.Id, EndpointFor(record.Config, nic), cancellationToken).ConfigureAwait(false);
         try
         {
             await PlugConnectedNicAsync(record, machine, nic, cancellationToken).ConfigureAwait(false);

@@ -80,17 +80,6 @@ public sealed partial class MachineManager
     /// <summary>The end of a running machine; completed for one that does not run.</summary>
     public Task WaitAsync(string machine) => Find(_store.Get(machine).Id)?.Ended ?? Task.CompletedTask;
 
-    private Resources.Claim ClaimOf(MachineRecord record) => new(record.Id, "machine " + record.Config.Name, null,
-        new Resources.Reservation(Math.Max(0, record.Config.Resources.CpuReservation ?? 0),
-            record.Config.Resources.MemoryReservation is { } reserved ? Math.Max(0, reserved) : record.Config.MemoryBytes * _options.ReservedPercent / 100));
-
-    /// <summary>Limits are of the monitor's cgroup, which its jail has made: what the guest does is on its account.</summary>
-    private void Limit(string id, ResourceLimits limits)
-    {
-        var cgroup = CgroupManager.Name(id, JailOf(id, "monitor").CgroupsPath);
-        cgroup.Apply(CgroupTranslation.ToLimits(limits));
-    }
-
     private string RuntimeDirectoryOf(string id) => Path.Combine(_options.RuntimeDirectory, id[..16]);
 
     private Task OnRunningAsync(string machine, Func<Live, Task> operation, CancellationToken cancellationToken) =>
@@ -128,6 +117,7 @@ public sealed partial class MachineManager
         try
         {
             _options.Admission?.Admit(ClaimOf(record));
+            if (record.Config.Group is { } group) _options.Groups?.Prepare(group);
             (record, var network) = await ConnectAsync(saved is null ? AsNew(record) : record with { Shape = saved.Shape }, keepAddresses: saved is not null, cancellationToken)
                 .ConfigureAwait(false);
             await WriteSeedAsync(record, network, cancellationToken).ConfigureAwait(false);
@@ -215,7 +205,7 @@ public sealed partial class MachineManager
     /// belongs to but what the machine itself writes: disks, medium, state and screen reach them as open files.
     /// </summary>
     private QemuJail JailOf(string id, string part) => new(Path.Combine(_options.RuntimeDirectory, $"{id[..16]}.{part}"),
-        $"{_options.CgroupParent.TrimEnd('/')}/{part}-{id[..16]}", QemuJail.UserFor(id), []);
+        $"{CgroupParentOf(id)}/{part}-{id[..16]}", QemuJail.UserFor(id), []);
 
     /// <summary>Whether a cgroup's name is that of a machine's jail that is there.</summary>
     internal static bool OwnsCgroup(string executionRoot, string name) =>
@@ -232,6 +222,7 @@ public sealed partial class MachineManager
         lock (_lock) _live[id] = live;
         _options.Admission?.Take(ClaimOf(_store.Get(id)));
         live.Ended = WatchAsync(id, machine);
+        _reclaimer?.Wake();
     }
 
     private async Task WatchAsync(string id, IVirtualMachine machine)
@@ -245,6 +236,7 @@ public sealed partial class MachineManager
         await ForgetRunningAsync(id).ConfigureAwait(false);
         lock (_lock) _live.Remove(id);
         _options.Admission?.Release(id);
+        _reclaimer?.Forget(id);
         if (record is { WantedRunning: true, Config.AutoStart: true }) _ = RestartAsync(record);
     }
 

@@ -45,8 +45,8 @@ public sealed partial class MachineManager
             var disks = await OverlayAsync(record, snapshot, cancellationToken).ConfigureAwait(false);
             record = _store.Save(WithBackings(record, BackingsOf(record, snapshot, disks)) with
             {
-                // The name is not part of what goes back: it may belong to another machine by now.
-                Config = snapshot.Config with { Name = record.Config.Name, Disks = disks },
+                // The name is not part of what goes back: it may belong to another machine by now. Nor is the group.
+                Config = snapshot.Config with { Name = record.Config.Name, Group = record.Config.Group, Disks = disks },
                 Current = name,
                 WantedRunning = false,
             });

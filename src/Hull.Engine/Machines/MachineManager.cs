@@ -27,6 +27,9 @@ public sealed record MachineManagerOptions(string StateDirectory, string Runtime
     /// <summary>What the engine has promised of the machine's memory; null where nothing is counted.</summary>
     public Admission? Admission { get; init; }
 
+    /// <summary>The groups that machines can be in; null for none.</summary>
+    public IResourceGroups? Groups { get; init; }
+
     /// <summary>Percent of a machine's memory that counts as reserved.</summary>
     public int ReservedPercent { get; init; }
 }
@@ -91,6 +94,7 @@ public sealed partial class MachineManager : IAsyncDisposable
         CancellationToken cancellationToken = default)
     {
         config.Validated();
+        CheckReservation(new MachineRecord { Id = "", Config = config, Created = _clock.GetUtcNow(), InstanceId = "" });
         var hypervisor = await _options.HypervisorFor(config.Architecture, cancellationToken).ConfigureAwait(false);
         if (config.Tpm) hypervisor.Capabilities.Demand(HypervisorFeature.TrustedPlatformModule);
         if (config.Firmware == "uefi") hypervisor.Capabilities.Demand(HypervisorFeature.UefiFirmware);
@@ -111,7 +115,7 @@ public sealed partial class MachineManager : IAsyncDisposable
         var directory = _store.Reserve(id, name);
         try
         {
-            var config = await fill(directory).ConfigureAwait(false);
+            var config = InKnownGroup(await fill(directory).ConfigureAwait(false));
             var taken = _store.All.SelectMany(other => other.Config.Nics).Select(nic => nic.MacAddress).Append("").ToHashSet();
             return View(_store.Save(new MachineRecord
             {
@@ -140,6 +144,8 @@ public sealed partial class MachineManager : IAsyncDisposable
         {
             var config = edit(record.Config).Validated();
             var shape = record.Shape;
+            if (config.Group != record.Config.Group) RequireStopped(record, "put it into another group");
+            if ((config.Group, config.Resources, config.MemoryBytes) != (record.Config.Group, record.Config.Resources, record.Config.MemoryBytes)) CheckReservation(record with { Config = config });
             if (Find(record.Id) is { } live)
             {
                 if (config.Resources != record.Config.Resources)
@@ -159,7 +165,9 @@ public sealed partial class MachineManager : IAsyncDisposable
                 }
             }
 
-            return View(_store.Save(record with { Config = config, Shape = shape }));
+            var view = View(_store.Save(record with { Config = config, Shape = shape }));
+            _reclaimer?.Wake();
+            return view;
         }, cancellationToken);
 
     public Task<MachineView> RenameAsync(string machine, string name, CancellationToken cancellationToken = default) =>

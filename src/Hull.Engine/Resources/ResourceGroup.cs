@@ -5,7 +5,7 @@ using Hull.Engine.Drivers;
 namespace Hull.Engine.Resources;
 
 /// <summary>
-/// Workloads that share one allowance: a cgroup above theirs has the group's weights and limits, and its reservation is kept
+/// Workloads and full machines that share one allowance: a cgroup above theirs has the group's weights and limits, and its reservation is kept
 /// for its members whether they run or not.
 /// </summary>
 public sealed record ResourceGroup
@@ -30,7 +30,7 @@ public sealed record ResourceGroup
     }
 }
 
-/// <param name="Members">Names of the workloads in it, whether they run or not.</param>
+/// <param name="Members">Names of the workloads and full machines in it, whether they run or not.</param>
 /// <param name="ReservedByMembers">What the running ones reserve of it.</param>
 public sealed record GroupStatus(ResourceGroup Group, IReadOnlyList<string> Members, Reservation ReservedByMembers);
 
@@ -47,6 +47,19 @@ internal interface IGroupMembers
     Task ApplyAsync(ResourceGroup group, CancellationToken cancellationToken);
 }
 
+/// <summary>A kind of instances that share the machine with others: full machines beside workloads.</summary>
+internal interface IResourceHolders : IGroupMembers
+{
+    /// <summary>Those that run, and memory can be taken from.</summary>
+    IReadOnlyList<IReclaimable> Reclaimables();
+
+    /// <param name="taken">What was taken from one, by its id; null for nothing.</param>
+    IReadOnlyList<Allocation> Allocations(Func<string, Taken?> taken);
+
+    /// <summary>Gives it who is to be told of starts, ends and changes of priority.</summary>
+    void Attach(Reclaimer reclaimer);
+}
+
 /// <summary>The engine's groups.</summary>
 public interface IResourceGroups
 {
@@ -57,6 +70,12 @@ public interface IResourceGroups
     IReadOnlyList<GroupStatus> List();
 
     GroupStatus Get(string name);
+
+    /// <summary>Null where there is none of that name.</summary>
+    ResourceGroup? TryGet(string name);
+
+    /// <summary>Sees to the cgroup that a member's is made below: it does not outlive a reboot.</summary>
+    void Prepare(string name);
 
     /// <summary>Changes what is not null, at once for all members that run.</summary>
     Task<ResourceGroup> UpdateAsync(string name, ResourceLimits limits, CancellationToken cancellationToken);

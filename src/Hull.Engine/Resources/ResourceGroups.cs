@@ -116,7 +116,6 @@ internal sealed class ResourceGroups : IResourceGroups
         }
     }
 
-    /// <summary>Sees to the cgroup that an instance's is made below: it does not outlive a reboot.</summary>
     public void Prepare(string name)
     {
         lock (_gate)

@@ -10,16 +10,27 @@ internal sealed partial class WorkloadService
 {
     private readonly Reclaimer _reclaimer;
     private Task _reclaiming = Task.CompletedTask;
+    private IResourceHolders? _machines;
+
+    /// <summary>Who else shares groups and memory with workloads.</summary>
+    public void Include(IResourceHolders machines)
+    {
+        _machines = machines;
+        machines.Attach(_reclaimer);
+    }
 
     /// <summary>Who needs memory the most has the highest.</summary>
     private int PriorityOf(WorkloadRecord record) => record.Config.Resources.Priority
         ?? (record.Config.Group is { } group ? _services.Groups.TryGet(group)?.Resources.Priority : null) ?? LimitChecks.DefaultPriority;
 
     private List<IReclaimable> Reclaimables() =>
-        [.. All.Where(workload => workload.State.Status == WorkloadStatus.Running && workload.Instance is not null).Select(workload => new RunningMemory(this, workload))];
+    [
+        .. All.Where(workload => workload.State.Status == WorkloadStatus.Running && workload.Instance is not null).Select(workload => new RunningMemory(this, workload)),
+        .. _machines?.Reclaimables() ?? [],
+    ];
 
     public IReadOnlyList<string> MembersOf(string group) =>
-        [.. All.Where(workload => workload.Record.Config.Group == group).Select(workload => workload.Name).Order(StringComparer.Ordinal)];
+        [.. All.Where(workload => workload.Record.Config.Group == group).Select(workload => workload.Name).Order(StringComparer.Ordinal), .. _machines?.MembersOf(group) ?? []];
 
     public void CheckMembers(ResourceGroup group)
     {
@@ -36,6 +47,7 @@ internal sealed partial class WorkloadService
     public async Task ApplyAsync(ResourceGroup group, CancellationToken cancellationToken)
     {
         _reclaimer.Wake();
+        if (_machines is not null) await _machines.ApplyAsync(group, cancellationToken).ConfigureAwait(false);
         if (_services.Networks is not { } networks) return;
         foreach (var workload in All.Where(workload => workload.Record.Config.Group == group.Name).ToList())
         {
@@ -89,8 +101,11 @@ internal sealed partial class WorkloadService
     public Task<IReadOnlyList<Allocation>> AllocationsAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<Allocation>>(
     [
         .. All.Where(workload => workload.State.IsRunning).Select(workload => new Allocation(workload.Id, workload.Name, workload.Record.Isolation, workload.Record.Config.Group,
-            PriorityOf(workload.Record), workload.Record.Config.Resources, _services.Admission.Of(workload.Id), _reclaimer.TakenFrom(workload.Id) is { Bytes: > 0 } taken ? taken : null)),
+            PriorityOf(workload.Record), workload.Record.Config.Resources, _services.Admission.Of(workload.Id), TakenFrom(workload.Id))),
+        .. _machines?.Allocations(TakenFrom) ?? [],
     ]);
+
+    private Taken? TakenFrom(string id) => _reclaimer.TakenFrom(id) is { Bytes: > 0 } taken ? taken : null;
 
     /// <summary>A running workload as the reclaimer sees it.</summary>
     private sealed class RunningMemory(WorkloadService service, Workload workload) : IReclaimable

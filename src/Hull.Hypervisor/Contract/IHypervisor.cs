@@ -170,6 +170,12 @@ public interface IVirtualMachine : IAsyncDisposable
     /// </summary>
     Task<long> SetMemoryAsync(long bytes, CancellationToken cancellationToken = default);
 
+    /// <summary>What the guest has of memory, and what it says it could do without. Needs a balloon.</summary>
+    Task<GuestMemory> QueryGuestMemoryAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Asks the guest to live with so many bytes; nothing is plugged in for that. Needs a balloon.</summary>
+    Task SetBalloonAsync(long bytes, CancellationToken cancellationToken = default);
+
     Task<MachineStatistics> QueryStatisticsAsync(CancellationToken cancellationToken = default);
 
     /// <summary>Writes the screen as PNG.</summary>
@@ -196,6 +202,11 @@ public enum MachineState
 /// <param name="Reason">What QEMU's SHUTDOWN event says, such as <c>guest-shutdown</c>; null where it ended without one.</param>
 /// <param name="ExitCode">Exit code of the monitor, or 128 plus the signal that ended it.</param>
 public sealed record MachineExit(string? Reason, int ExitCode);
+
+/// <summary>Memory of a guest, in bytes.</summary>
+/// <param name="Bytes">What the guest was given, without what its balloon holds.</param>
+/// <param name="Available">What its kernel could give to programs without swapping; null where it does not say so, or not yet.</param>
+public readonly record struct GuestMemory(long Bytes, long? Available);
 
 /// <summary>Counters of a machine since its monitor started.</summary>
 public sealed record MachineStatistics(IReadOnlyList<DiskStatistics> Disks, long? BalloonBytes);

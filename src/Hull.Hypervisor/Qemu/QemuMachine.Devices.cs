@@ -8,6 +8,11 @@ namespace Hull.Hypervisor.Qemu;
 
 public sealed partial class QemuMachine
 {
+    private const string BalloonPath = "/machine/peripheral/balloon0";
+
+    /// <summary>Between two questions to a guest about its memory.</summary>
+    private const long BalloonSeconds = 2;
+
     private static readonly TimeSpan UnplugTimeout = TimeSpan.FromSeconds(30);
 
     private readonly Dictionary<string, int> _generations = [];
@@ -136,6 +141,27 @@ public sealed partial class QemuMachine
         long? balloon = Config.Balloon ? await RunAsync(QmpCommands.QueryBalloon(), cancellationToken).ConfigureAwait(false) : null;
         return new MachineStatistics([.. blocks.Select(block => new DiskStatistics(DiskIdOf(block.Device), block.ReadBytes,
             block.WrittenBytes, block.Reads, block.Writes))], balloon);
+    }
+
+    public async Task<GuestMemory> QueryGuestMemoryAsync(CancellationToken cancellationToken = default)
+    {
+        RequireBalloon();
+        var bytes = await RunAsync(QmpCommands.QueryBalloon(), cancellationToken).ConfigureAwait(false);
+        var available = await RunAsync(QmpCommands.QueryAvailableMemory(BalloonPath), cancellationToken).ConfigureAwait(false);
+        // Guests are asked only where somebody wants to know.
+        if (available is null) await RunAsync(QmpCommands.QomSet(BalloonPath, "guest-stats-polling-interval", BalloonSeconds), cancellationToken).ConfigureAwait(false);
+        return new GuestMemory(bytes, available);
+    }
+
+    public async Task SetBalloonAsync(long bytes, CancellationToken cancellationToken = default)
+    {
+        RequireBalloon();
+        await RunAsync(QmpCommands.Balloon(bytes), cancellationToken).ConfigureAwait(false);
+    }
+
+    private void RequireBalloon()
+    {
+        if (!Config.Balloon) throw HullException.Unsupported($"machine {Config.Id} has no balloon");
     }
 
     public async Task ScreenshotAsync(string path, CancellationToken cancellationToken = default)

@@ -36,6 +36,14 @@ public static partial class QmpCommands
     public static QmpCommand<long> QueryBalloon() =>
         new("query-balloon", null, answer => answer.GetProperty("actual").GetInt64());
 
+    /// <summary>
+    /// What the guest said last of its memory that is available (virtio 1.2, 5.5.6.3, VIRTIO_BALLOON_S_AVAIL); null where it
+    /// said nothing. It is asked as often as the property <c>guest-stats-polling-interval</c> says.
+    /// </summary>
+    public static QmpCommand<long?> QueryAvailableMemory(string path) =>
+        new("qom-get", new QemuProperties().Add("path", path).Add("property", "guest-stats"), answer =>
+            answer.GetProperty("last-update").GetInt64() > 0 && answer.GetProperty("stats").GetProperty("stat-available-memory").TryGetInt64(out var bytes) && bytes >= 0 ? bytes : null);
+
     public static QmpCommand<QmpVoid> SetLink(string name, bool up) =>
         Plain("set_link", new QemuProperties().Add("name", name).Add("up", up));
 

@@ -28,6 +28,9 @@ public sealed record MachineResource
 
     public bool AutoStart { get; init; }
 
+    /// <summary>The group whose allowance it shares; null for none.</summary>
+    public string? Group { get; init; }
+
     /// <summary>Shares, limits and reservations of its monitor, as the Docker API writes them.</summary>
     public ResourceSettings Resources { get; init; } = new();
 
@@ -79,6 +82,9 @@ public sealed record MachineCreateRequest
 
     public bool AutoStart { get; init; }
 
+    /// <summary>The group whose allowance it shares; null for none.</summary>
+    public string? Group { get; init; }
+
     /// <summary>Shares, limits and reservations of its monitor, as the Docker API writes them.</summary>
     public ResourceSettings? Resources { get; init; }
 
@@ -122,6 +128,9 @@ public sealed record MachineEditRequest
     public long? MaximumMemoryBytes { get; init; }
 
     public bool? AutoStart { get; init; }
+
+    /// <summary>A group, empty for none; null leaves it as it is.</summary>
+    public string? Group { get; init; }
 
     /// <summary>Limits and reservations to change, as the Docker API writes them.</summary>
     public ResourceSettings? Resources { get; init; }

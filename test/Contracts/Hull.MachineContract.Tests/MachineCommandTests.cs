@@ -29,7 +29,8 @@ public sealed class MachineCommandTests : IDisposable
         Require.Root();
         Require.Program("qemu-system-x86_64");
         var disk = await DebianDisk.PathAsync();
-        _engine = new EngineDaemon();
+        File.WriteAllText(_directory["daemon.json"], "{}");
+        _engine = new EngineDaemon(["--config-file", _directory["daemon.json"]]);
         BusyboxRoot.Make(_directory["root"]);
         Daemon.Import(_directory["root"]);
         Hull("network", "create", "web");
@@ -51,6 +52,7 @@ public sealed class MachineCommandTests : IDisposable
             Assert.Equal("lost", await shell.RunAsync("echo lost > /root/data; sync; cat /root/data"));
         var increment = Vm("backup", "-i", "box", _directory["backups"]).Split('\t')[0];
         await RestoredWithItsDevicesAsync();
+        MemoryIsTakenByPriority();
         Stopped();
         ImagesComeAndGo(increment);
         Removed();
@@ -104,6 +106,31 @@ public sealed class MachineCommandTests : IDisposable
         Assert.Equal("hello-from-box", Hull("exec", "c1", "wget", "-qO-", "http://crate/"));
         var console = Command.Shell($"(echo echo $((40+2))-on-the-console; sleep 4) | HULL_HOST={Daemon.Address} {Repository.Executable("hull")} vm console crate").Output;
         Assert.Contains("42-on-the-console", console, StringComparison.Ordinal);
+    }
+
+    /// <summary>By the balloon, because the container's priority is higher; an engine for which memory is always short does it at once.</summary>
+    private void MemoryIsTakenByPriority()
+    {
+        Vm("edit", "--priority", "10", "crate");
+        Restart("""{"resources":{"reclaim":{"short":99,"plenty":100,"period":1}}}""");
+        WaitUntil(() => Hull("top").Split('\n').Any(line => line.Contains(" crate ", StringComparison.Ordinal) && line.Contains("priority 10 is below 50", StringComparison.Ordinal)));
+        // All of it is given back where memory is not short.
+        Restart("""{"resources":{"reclaim":{"short":1,"plenty":1,"stalled":100,"period":1}}}""");
+        WaitUntil(() => !Hull("top").Contains("is below", StringComparison.Ordinal));
+        Restart("{}");
+    }
+
+    private void Restart(string settings)
+    {
+        Daemon.Stop();
+        File.WriteAllText(_directory["daemon.json"], settings);
+        Daemon.Start();
+    }
+
+    private void WaitUntil(Func<bool> condition)
+    {
+        for (var end = Environment.TickCount64 + 120_000; !condition(); Thread.Sleep(500))
+            if (Environment.TickCount64 > end) Assert.Fail($"waited in vain\n{Hull("top")}\n{string.Join('\n', Daemon.Log.TakeLast(20))}");
     }
 
     private void Stopped()
