@@ -61,6 +61,6 @@ printf 'root:x:0:\n' > "$root/etc/group"
 printf 'guest\n' > "$root/etc/hostname"
 install -m 755 eng/guest/guest-init "$root/guest-init"
 
-size=$(($(du -sm "$root" | cut -f1) + 400))
+size=$(($(du -sm "$root" | cut -f1) + 2000)) # holes where nothing is written
 rm -f "$disk"
 mke2fs -q -t ext4 -O ^has_journal -d "$root" "$disk" "${size}M" > /dev/null
