@@ -8,23 +8,30 @@ namespace Hull.EngineClients.Tests;
 /// What an engine answers when something other than the addressed object is missing. "Not found" would have clients pull an
 /// image that is there.
 /// </summary>
-public sealed class AnswerTests : IDisposable
+public sealed class AnswerTests(AnswerTests.ProxiedEngine proxied) : IClassFixture<AnswerTests.ProxiedEngine>
 {
-    private readonly TemporaryDirectory scratch = new("answers");
-    private readonly EngineDaemon engine;
+    private readonly EngineDaemon engine = proxied.Daemon;
 
-    public AnswerTests()
+    /// <summary>An engine that reaches registries by a proxy, for all tests of this class.</summary>
+    public sealed class ProxiedEngine : IDisposable
     {
-        File.WriteAllText(scratch["daemon.json"], """{"proxies":{"https-proxy":"http://127.0.0.1:3128","no-proxy":"elsewhere.example"}}""");
-        engine = new EngineDaemon(["--config-file", scratch["daemon.json"]]);
-        BusyboxRoot.Make(scratch["root"]);
-        engine.Import(scratch["root"]);
-    }
+        private readonly TemporaryDirectory scratch = new("answers");
 
-    public void Dispose()
-    {
-        engine.Dispose();
-        scratch.Dispose();
+        public ProxiedEngine()
+        {
+            File.WriteAllText(scratch["daemon.json"], """{"proxies":{"https-proxy":"http://127.0.0.1:3128","no-proxy":"elsewhere.example"}}""");
+            Daemon = new EngineDaemon(["--config-file", scratch["daemon.json"]]);
+            BusyboxRoot.Make(scratch["root"]);
+            Daemon.Import(scratch["root"]);
+        }
+
+        public EngineDaemon Daemon { get; }
+
+        public void Dispose()
+        {
+            Daemon.Dispose();
+            scratch.Dispose();
+        }
     }
 
     [Fact]
@@ -100,6 +107,25 @@ public sealed class AnswerTests : IDisposable
         engine.Hull("group", "rm", "two").Ok();
         engine.Hull("start", "mover").Ok();
     }
+
+    [Fact]
+    public void A_container_has_its_address_again_unless_somebody_took_it()
+    {
+        engine.Hull("network", "create", "--subnet", "172.31.77.0/24", "keep").Ok();
+        engine.Hull("run", "-d", "--network", "keep", "--name", "one", "busybox", "sleep", "1000").Ok();
+        var first = Address("one");
+        engine.Hull("restart", "-t", "0", "one").Ok();
+        Assert.Equal(first, Address("one"));
+        engine.Hull("stop", "-t", "0", "one").Ok();
+        engine.Hull("run", "-d", "--network", "keep", "--ip", first, "--name", "two", "busybox", "sleep", "1000").Ok();
+        engine.Hull("start", "one").Ok();
+        Assert.Equal(first, Address("two"));
+        Assert.NotEqual(first, Address("one"));
+        engine.Hull("rm", "-f", "one", "two").Ok();
+        engine.Hull("network", "rm", "keep").Ok();
+    }
+
+    private string Address(string name) => engine.Hull("inspect", "-f", "{{.NetworkSettings.Networks.keep.IPAddress}}", name).Ok().Trimmed;
 
     private async Task RefusedAsync(int status, string words, string request)
     {
