@@ -22,6 +22,7 @@ trap cleanup EXIT
 # A registry, its address in REPLY once it answers, its process in $pid.
 start() {
     local log=$work/$1.log; shift
+    : > "$log"
     "$@" > "$log" 2>&1 &
     pid=$!; pids+=("$pid")
     for _ in $(seq 100); do
