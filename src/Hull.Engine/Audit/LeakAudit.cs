@@ -1,4 +1,5 @@
 using Hull.Engine.Drivers.Shims;
+using Hull.Engine.Drivers.Vm;
 using Hull.Engine.Machines;
 using Hull.Engine.Resources;
 using Hull.Engine.Workloads;
@@ -61,7 +62,8 @@ public static class LeakAudit
             {
                 var name = Path.GetFileName(path);
                 var isGroup = groups.Contains(name) && engine.Groups.List().Any(status => status.Group.CgroupName == name);
-                if (!running.Contains(name) && !isGroup && !MachineManager.OwnsCgroup(options.ExecRoot, name)) yield return new Leak("cgroup", path);
+                if (!running.Contains(name) && !isGroup && !MachineManager.OwnsCgroup(options.ExecRoot, name)
+                    && !LiveTemplates.OwnsCgroup(options.ExecRoot, name)) yield return new Leak("cgroup", path);
             }
         }
     }

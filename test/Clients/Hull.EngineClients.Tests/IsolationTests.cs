@@ -11,7 +11,7 @@ public sealed class IsolationTests
     {
         this.engine = engine;
         Require.Program("qemu-system-x86_64");
-        GuestKernel.Provide(engine);
+        GuestKernel.Provide(engine.DataRoot);
     }
 
     [Fact]

@@ -62,7 +62,7 @@ public sealed class StackTests(Engine engine)
     {
         Require.Program("docker-compose");
         Require.Program("qemu-system-x86_64");
-        GuestKernel.Provide(engine);
+        GuestKernel.Provide(engine.DataRoot);
         engine.Bootstrap("nginx", "python", "redis");
         var place = engine.Path("stack-" + service);
         Directory.CreateDirectory(place);

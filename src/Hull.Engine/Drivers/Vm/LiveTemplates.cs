@@ -30,12 +30,15 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
     private static readonly TimeSpan s_pause = TimeSpan.FromMinutes(1);
 
     private readonly ConcurrentDictionary<string, Keeper> _keepers = new();
+    private readonly Lock _remains = new();
+    private bool _removed;
 
     /// <summary>The live one of a template, where it is ready. Null begins to make it.</summary>
     public LiveTemplate? Find(GuestSource guest, TemplateSource template, SandboxShape shape)
     {
         // With hardware that virtualizes there is nothing to translate, and its state is not part of a process.
         if (guest.Accelerator != "tcg" || RuntimeInformation.ProcessArchitecture != Architecture.X64) return null;
+        RemoveRemains();
         var keeper = _keepers.GetOrAdd(template.Key, _ => new Keeper());
         return keeper.Get(() => Task.Run(() => StartAsync(keeper, guest, template, shape)));
     }
@@ -62,21 +65,53 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         // Once, however often this is called.
         if (!_keepers.TryRemove(key, out var keeper)) return;
         await keeper.EndAsync().ConfigureAwait(false);
-        EndMonitor(key).Remove();
+        RemoveMonitor(key);
     }
 
-    private ICgroup EndMonitor(string key)
+    /// <summary>Whether a cgroup's name is that of a template that is there.</summary>
+    internal static bool OwnsCgroup(string executionRoot, string name) =>
+        name.StartsWith(CgroupPrefix, StringComparison.Ordinal) && DirectoryIn(executionRoot) is var templates && Directory.Exists(templates)
+        && Directory.EnumerateDirectories(templates, name[CgroupPrefix.Length..] + "*").Any();
+
+    internal static string DirectoryIn(string executionRoot) => Path.Combine(executionRoot, "vm-live");
+
+    private const string CgroupPrefix = "live-";
+
+    private string CgroupOf(string key) => $"{cgroupParent}/{CgroupPrefix}{key[..12]}";
+
+    /// <summary>Ends what an engine before this one left; its keepers end by themselves, but one that was killed may have left its monitor.</summary>
+    private void RemoveRemains()
+    {
+        lock (_remains)
+        {
+            if (_removed) return;
+            _removed = true;
+            foreach (var home in Directory.Exists(directory) ? Directory.GetDirectories(directory) : [])
+            {
+                try
+                {
+                    RemoveMonitor(Path.GetFileName(home));
+                    Directory.Delete(home, recursive: true);
+                }
+                catch (Exception error) when (error is IOException or HullException)
+                {
+                    // Its keeper has not come to its end yet. Whoever makes one of this template tries again.
+                }
+            }
+        }
+    }
+
+    private void RemoveMonitor(string key)
     {
         var cgroup = CgroupManager.Name("live", CgroupOf(key));
         cgroup.Kill(9);
-        return cgroup;
+        cgroup.Remove();
     }
-
-    private string CgroupOf(string key) => $"{cgroupParent}/live-{key[..12]}";
 
     private async Task<LiveTemplate> StartAsync(Keeper keeper, GuestSource guest, TemplateSource template, SandboxShape shape)
     {
         var home = Path.Combine(directory, template.Key);
+        RemoveMonitor(template.Key);
         if (Directory.Exists(home)) Directory.Delete(home, recursive: true);
         Directory.CreateDirectory(home, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var request = new LiveTemplateRequest(guest, template with { Live = null }, shape.MemoryBytes, shape.Processors, home, CgroupOf(template.Key),
@@ -100,12 +135,14 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         if (await Task.WhenAny(reading, Task.Delay(s_making)).ConfigureAwait(false) != reading)
         {
             keeper.Kill();
-            EndMonitor(template.Key);
+            RemoveMonitor(template.Key);
         }
 
         var line = await reading.ConfigureAwait(false);
-        return line.Length > 0 ? JsonSerializer.Deserialize(line, LiveTemplateJson.Default.LiveTemplate)!
-            : throw HullException.Internal($"no live template: {File.ReadAllText(Path.Combine(home, "live.log")).Trim()}");
+        if (line.Length > 0) return JsonSerializer.Deserialize(line, LiveTemplateJson.Default.LiveTemplate)!;
+        // A keeper that was killed before its monitor ends with it leaves it running.
+        RemoveMonitor(template.Key);
+        throw HullException.Internal($"no live template: {File.ReadAllText(Path.Combine(home, "live.log")).Trim()}");
     }
 
     private static byte[] ReadLine(SafeFd file)

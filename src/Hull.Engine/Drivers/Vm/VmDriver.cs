@@ -42,7 +42,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         _launcher = new ShimLauncher(options.ShimPath);
         var state = Path.Combine(options.DataRoot, "vm");
         _platform = new VmPlatform(state, Beside("hull-agent"), options.LiveTemplates
-            ? new LiveTemplates(Beside("hull-vm"), Path.Combine(options.ExecRoot, "vm-live"), options.CgroupParent, Path.Combine(state, "templates")) : null, Clock);
+            ? new LiveTemplates(Beside("hull-vm"), Vm.LiveTemplates.DirectoryIn(options.ExecRoot), options.CgroupParent, Path.Combine(state, "templates")) : null, Clock);
         RuntimeRoot = Path.Combine(options.ExecRoot, "vm");
         Capabilities = new DriverCapabilities(Isolation, DescribeCapabilities());
     }

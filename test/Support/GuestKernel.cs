@@ -1,15 +1,14 @@
-using Hull.Testing;
-
-namespace Hull.EngineClients.Tests;
+namespace Hull.Testing;
 
 /// <summary>The kernel of virtual machines.</summary>
-internal static class GuestKernel
+public static class GuestKernel
 {
     /// <summary>
     /// Gives the engine, which has no way out of its network namespace, the unpacked kernel package of the host's
     /// distribution. It is kept in out/vm, where other suites look for it too.
     /// </summary>
-    public static void Provide(Engine engine)
+    /// <param name="dataRoot">The engine's; it need not run yet.</param>
+    public static void Provide(string dataRoot)
     {
         var kept = Path.Combine(Repository.Root, "out", "vm", "guest", "kernel.deb");
         if (!Directory.Exists(kept))
@@ -23,7 +22,7 @@ internal static class GuestKernel
             Require.That(fetch.ExitCode == 0, "needs Debian's kernel package: " + fetch.Error.Trim());
         }
 
-        var guest = Path.Combine(engine.DataRoot, "vm", "guest");
+        var guest = Path.Combine(dataRoot, "vm", "guest");
         Directory.CreateDirectory(guest);
         if (!Path.Exists(Path.Combine(guest, "kernel.deb"))) Directory.CreateSymbolicLink(Path.Combine(guest, "kernel.deb"), kept);
     }
