@@ -134,6 +134,9 @@ public sealed record DaemonConfig
     [JsonPropertyName("vm-live-templates")]
     public bool? VmLiveTemplates { get; set; }
 
+    [JsonPropertyName("vm-warm-pool")]
+    public int? VmWarmPool { get; set; }
+
     /// <summary><c>project</c> (default) or <c>shared</c>.</summary>
     [JsonPropertyName("vm-template-sharing")]
     public string? VmTemplateSharing { get; set; }

@@ -70,6 +70,9 @@ public sealed record EngineOptions
     /// <summary>Emulated machines begin as twins of a process that runs (<see cref="Hypervisor.Templates.LiveTemplate"/>), which costs its memory.</summary>
     public bool LiveTemplates { get; init; } = true;
 
+    /// <summary>Twins of each live template in use that are kept ready for the next machines; 0 keeps none.</summary>
+    public int WarmMachines { get; init; }
+
     /// <summary>
     /// Labels that tell tenants apart: machines that differ in the value of one share no memory of a template. None shares it
     /// among all. What an image is labelled with says nothing.

@@ -25,8 +25,19 @@ internal sealed partial class Supervisor
         _runtime = RuntimeFor(create);
         var streams = new ProcessStreams(_loop, _log, _buffer) { HasTerminal = create.Terminal, InputOnce = create.InputOnce };
         var pipes = create.Terminal ? null : new StdioPipes(create.OpenInput);
-        _runtime.Create(pipes, (error, started) =>
+        _runtime.Create(pipes, Created);
+
+        void Created(Exception? error, StartedProcess started)
         {
+            if (error is not null && _warm is { HasEnded: true } && ReferenceEquals(_runtime, _warm))
+            {
+                // What was made ready died just now: it is done without.
+                _warm = null;
+                _runtime = RuntimeFor(create);
+                _runtime.Create(pipes, Created);
+                return;
+            }
+
             if (error is not null)
             {
                 pipes?.Dispose();
@@ -43,7 +54,7 @@ internal sealed partial class Supervisor
             _mounts = HoldMounts(started.Pid);
             _oom = OomNotice.Start(_loop, create.OomFile, TellOutOfMemory);
             connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(started.Pid));
-        });
+        }
     }
 
     /// <summary>
@@ -227,6 +238,6 @@ internal sealed partial class Supervisor
     {
         if (create.Runtime.Length == 0) return new LibraryRuntime(create);
         return create.CgroupsPath.Length == 0 ? new OciProgram(create, _directory, _reaper)
-            : ResidentProgram.Spawn(_loop, _reaper, create.Runtime).For(create, _directory);
+            : (_warm is { HasEnded: false } warm ? warm : ResidentProgram.Spawn(_loop, _reaper, create.Runtime)).For(create, _directory);
     }
 }

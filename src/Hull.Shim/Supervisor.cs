@@ -1,6 +1,7 @@
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
+using Hull.Linux.Processes;
 using Hull.Linux.Syscalls;
 using Hull.Shim.Logging;
 using Hull.Shim.Protocol;
@@ -29,6 +30,9 @@ internal sealed partial class Supervisor : IReady
     private readonly Dictionary<string, ShimProcess> _execs = [];
     private CreateMessage? _create;
     private IContainerRuntime? _runtime;
+
+    /// <summary>A runtime that was made ready for the instance to come.</summary>
+    private ResidentProgram? _warm;
     private ShimProcess? _init;
     private LogSink? _log;
     private ShimState _state = ShimState.Empty;
@@ -127,9 +131,33 @@ internal sealed partial class Supervisor : IReady
             case FrameKind.Shutdown:
                 Shutdown(connection, frame.Tag);
                 break;
+            case FrameKind.Warm:
+                Warm(connection, frame.Tag, frame.ReadText(), frame.ReadText());
+                break;
             default:
                 throw HullException.Unsupported($"this shim does not know the request {(int)frame.Kind}: it is older than the engine");
         }
+    }
+
+    /// <summary>Nobody waits for this: all others come first.</summary>
+    private void Warm(ControlConnection connection, uint tag, string program, string request)
+    {
+        if (_state != ShimState.Empty || _create is not null || _warm is not null) throw HullException.Conflict("the shim has its instance already");
+        ProcessPriority.Set(ProcessPriority.Lowest);
+        try
+        {
+            _warm = ResidentProgram.Spawn(_loop, _reaper, program, request);
+        }
+        finally
+        {
+            ProcessPriority.Set(ProcessPriority.Normal);
+        }
+
+        _warm.Expect(error =>
+        {
+            if (error is null) connection.Send(new FrameWriter(FrameKind.Ok, tag));
+            else connection.SendError(tag, error);
+        });
     }
 
     private ShimProcess Find(string execId)

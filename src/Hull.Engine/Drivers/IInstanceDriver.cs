@@ -82,6 +82,11 @@ public interface IInstanceDriver : IAsyncDisposable
     /// </summary>
     Task<IRootAccess> OpenStoppedRootAsync(InstanceSpec spec, CancellationToken cancellationToken);
 
+    /// <summary>Gives back what is kept only to make the next instances faster; it is had again when they come.</summary>
+    void ReleaseIdle()
+    {
+    }
+
     /// <summary>What <see cref="IInstance.SaveAsync"/> kept in a directory.</summary>
     ISavedInstance OpenSaved(string directory);
 }

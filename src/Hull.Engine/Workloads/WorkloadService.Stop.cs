@@ -281,6 +281,7 @@ internal sealed partial class WorkloadService
 
     public async Task<PruneResult> PruneAsync(PruneFilter filter, CancellationToken cancellationToken)
     {
+        foreach (var driver in _services.Drivers.Values) driver.ReleaseIdle();
         var removed = new List<string>();
         long space = 0;
         foreach (var workload in All.ToArray())

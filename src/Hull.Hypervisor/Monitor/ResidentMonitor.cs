@@ -3,24 +3,28 @@ using System.Text;
 using Hull.Agent.Protocol;
 using Hull.Linux;
 using Hull.Linux.Files;
+using Hull.Linux.Processes;
 using Hull.Linux.Syscalls;
 
 namespace Hull.Hypervisor.Monitor;
 
 /// <summary>
 /// The monitor process as a supervisor's own child: <c>hull-vm resident</c>, with a socket to the supervisor as descriptor 3.
-/// It is told there for which instance it stands and when user code may run, and starts no other program.
+/// It is told there for which instance it stands and when user code may run, and starts no other program. With the path of a
+/// <see cref="WarmRequest"/> it makes a twin ready first, says so, and is a member of a pool until it is told.
 /// </summary>
 internal static class ResidentMonitor
 {
     private const int SupervisorDescriptor = 3;
     private const int StandardStreams = 3;
 
-    public static int Run() => RunAsync().GetAwaiter().GetResult();
+    public static int Run(string? request = null) => RunAsync(request).GetAwaiter().GetResult();
 
-    private static async Task<int> RunAsync()
+    private static async Task<int> RunAsync(string? request)
     {
         using var supervisor = new MonitorConnection(new SafeFd(SupervisorDescriptor));
+        WarmTwin? warm = null;
+        if (request is not null && (warm = await MakeWarmAsync(supervisor, request).ConfigureAwait(false)) is null) return 1;
         List<SafeFd> streams = [];
         // A supervisor that is gone wants no machine any more.
         if (supervisor.Receive(streams) is not { } message) return 0;
@@ -36,7 +40,7 @@ internal static class ResidentMonitor
             MonitorProgram.TakeTerminal();
             directory = MakeDirectory(root, id, bundle);
             listener = MonitorConnection.Listen(directory);
-            monitor = await VmMonitor.CreateAsync(id, bundle).ConfigureAwait(false);
+            monitor = await VmMonitor.CreateAsync(id, bundle, warm).ConfigureAwait(false);
         }
         catch (HullException failure)
         {
@@ -52,6 +56,24 @@ internal static class ResidentMonitor
         // What is over before its start was answered was started all the same.
         await started.Task.ConfigureAwait(false);
         return code;
+    }
+
+    private static async Task<WarmTwin?> MakeWarmAsync(MonitorConnection supervisor, string request)
+    {
+        try
+        {
+            var asked = AtomicFile.ReadJson(request, WarmRequestJson.Default.WarmRequest);
+            // Who waits for the template's process, which is held up while a twin is made of it, waits for this one too.
+            ProcessPriority.Set(ProcessPriority.Normal);
+            var warm = await WarmTwin.MakeAsync(asked).ConfigureAwait(false);
+            Answer(supervisor, new WireWriter().U8((byte)MonitorReply.Done));
+            return warm;
+        }
+        catch (HullException failure)
+        {
+            Answer(supervisor, Failure(failure));
+            return null;
+        }
     }
 
     private static void ServeStart(MonitorConnection supervisor, VmMonitor monitor, TaskCompletionSource started)

@@ -51,7 +51,8 @@ internal sealed class VmMonitor : IAsyncDisposable
     public int MachineProcessId => _sandbox.Machine.ProcessId;
 
     /// <summary>Builds the machine and in it the container up to the step before its program runs.</summary>
-    public static async Task<VmMonitor> CreateAsync(string id, string bundleDirectory)
+    /// <param name="warm">What was made ready ahead, if anything; it is used up or ended.</param>
+    public static async Task<VmMonitor> CreateAsync(string id, string bundleDirectory, WarmTwin? warm = null)
     {
         var bundle = AtomicFile.ReadJson(Path.Combine(bundleDirectory, VmBundle.FileName), VmBundleJson.Default.VmBundle);
         var spec = RuntimeDocuments.ParseSpec(AtomicFile.Read(Path.Combine(bundleDirectory, "config.json")), "config.json");
@@ -66,7 +67,7 @@ internal sealed class VmMonitor : IAsyncDisposable
             OpenFurtherTaps(bundle));
         // Until it has addresses of its own, nothing it says may reach the network.
         if (bundle.Adopted is not null) ConnectTaps(bundle, false);
-        var sandbox = await StartAsync(bundle, options).ConfigureAwait(false);
+        var sandbox = await StartAsync(bundle, options, warm).ConfigureAwait(false);
         var terminal = spec.Process?.Terminal == true ? SafeFd.Borrow(0) : null;
         var monitor = new VmMonitor(id, bundle, sandbox, terminal, bundleDirectory);
         try
@@ -226,8 +227,21 @@ internal sealed class VmMonitor : IAsyncDisposable
         return (new StreamIds(input?.Id ?? 0, output.Id, error?.Id ?? 0), outputs);
     }
 
-    private static async Task<SandboxMachine> StartAsync(VmBundle bundle, SandboxOptions options)
+    private static async Task<SandboxMachine> StartAsync(VmBundle bundle, SandboxOptions options, WarmTwin? warm)
     {
+        if (warm is not null)
+        {
+            try
+            {
+                if (warm.Request.Fits(bundle)) return await warm.TakeAsync(options).ConfigureAwait(false);
+                await warm.DropAsync().ConfigureAwait(false);
+            }
+            catch (HullException cause)
+            {
+                File.AppendAllText(options.LogPath!, $"hull-vm: not made of the twin that was ready: {cause.FullMessage}\n");
+            }
+        }
+
         var (guest, hypervisor) = (bundle.Guest.ToImage(), bundle.Guest.ToHypervisor());
         var shape = new SandboxShape(bundle.MemoryBytes, bundle.Processors);
         if (bundle.Template is null) return await SandboxMachine.BootAsync(hypervisor, guest, shape, options).ConfigureAwait(false);

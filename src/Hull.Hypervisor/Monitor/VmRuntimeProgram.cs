@@ -25,7 +25,7 @@ public static class VmRuntimeProgram
     public static int Run(IReadOnlyList<string> arguments)
     {
         if (arguments.Count == 4 && arguments[0] == "monitor") return MonitorProgram.Run(arguments[1], arguments[2], arguments[3]);
-        if (arguments.Count == 1 && arguments[0] == "resident") return ResidentMonitor.Run();
+        if (arguments.Count is 1 or 2 && arguments[0] == "resident") return ResidentMonitor.Run(arguments.ElementAtOrDefault(1));
         if (arguments.Count == 2 && arguments[0] == "live") return LiveTemplateProgram.Run(arguments[1]);
         if (arguments.Count == 4 && arguments[0] == "exec-monitor") return ExecMonitor.Run(arguments[1], arguments[2], arguments[3]);
         VmRuntimeOptions? options = null;

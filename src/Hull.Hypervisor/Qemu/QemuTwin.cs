@@ -22,43 +22,66 @@ internal static class QemuTwin
     private const ulong Namespaces = CloneFlags.CLONE_NEWPID | CloneFlags.CLONE_NEWNS | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS | CloneFlags.CLONE_NEWNET;
 
     /// <param name="channels">The far ends of the agent's.</param>
-    /// <param name="disks">Files in the place of the original's, by its numbers.</param>
-    /// <param name="tap">Null connects its NIC to nothing.</param>
-    public static async Task<QemuMachine> LaunchAsync(LiveTemplate live, VirtualMachineConfig config, HypervisorCapabilities capabilities,
-        QemuJail jail, (SafeFd Control, SafeFd Data) channels, SafeFd? tap, (string Log, string Console) paths, IReadOnlyDictionary<int, SafeFd> disks)
+    /// <param name="choose">Says whose twin it is, once it is made and is to run; what it throws ends the twin.</param>
+    public static QemuMachine Launch(LiveTemplate live, HypervisorCapabilities capabilities, (SafeFd Control, SafeFd Data) channels, Func<TwinOwner> choose)
     {
         using var table = new DescriptorTable();
         var (number, qmp) = table.AddSocket();
-        using var logFile = OpenAppending(paths.Log);
-        using var consoleFile = OpenAppending(paths.Console);
-        // A socket that is connected to nothing takes nothing and never has anything.
-        using var nowhere = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_DGRAM);
-        if (tap is not null) TapDevice.SetHeaderLength(tap, NetHeaderBytes);
-        var descriptors = new Dictionary<int, SafeFd>(disks)
+        TwinOwner? owner = null;
+        var parts = new List<IDisposable>();
+        try
         {
-            [live.Control] = channels.Control, [live.Data] = channels.Data, [live.Qmp] = table[number], [live.Tap] = tap ?? nowhere,
-        };
-        foreach (var file in live.Files.Log) descriptors[file] = logFile;
-        foreach (var file in live.Files.Console) descriptors[file] = consoleFile;
-        var cgroup = CgroupManager.Name(config.Id, jail.CgroupsPath);
-        using var entry = cgroup.Prepare(ResourceTranslation.ForCreate(new ResourcesSpec { Pids = new PidsSpec { Limit = QemuJail.MaximumThreads } }));
-        using var exclusive = FileLock.Acquire(Path.Combine(live.Directory, "lock"));
-        var process = ProcessTwin.Create(live.Process, new TwinOptions
+            // Of the original alone: once the twin is made, others may be.
+            var exclusive = FileLock.Acquire(Path.Combine(live.Directory, "lock"));
+            parts.Add(exclusive);
+            var process = ProcessTwin.Create(live.Process, new TwinOptions
+            {
+                Descriptors = new Dictionary<int, SafeFd> { [live.Control] = channels.Control, [live.Data] = channels.Data, [live.Qmp] = table[number] },
+                Namespaces = Namespaces,
+                Unmounts = ["/proc"],
+                Filter = SeccompFilter.Get(s_policy, null),
+                Rest = () =>
+                {
+                    exclusive.Dispose();
+                    owner = choose();
+                    return OptionsFor(live, owner, parts);
+                },
+            });
+            var machine = new QemuMachine(owner!.Config, process, QmpClient.Continue(qmp), capabilities, new LaunchOptions(LogPath: owner.LogPath, Jail: owner.Jail));
+            machine.SetGenerations(live.Generations);
+            // On a machine with both versions of cgroups, the one in which nothing is limited.
+            if (parts.OfType<CgroupEntry>().Any(entry => entry is { CloneDescriptor: not null, JoinDescriptors.Count: > 0 }))
+                machine.Confined = Task.Run(() => CgroupManager.Name(owner.Config.Id, owner.Jail.CgroupsPath).Add(process.Pid));
+            return machine;
+        }
+        finally
+        {
+            foreach (var part in parts) part.Dispose();
+        }
+    }
+
+    /// <param name="parts">What is to be disposed of when the twin has it.</param>
+    private static TwinOptions OptionsFor(LiveTemplate live, TwinOwner owner, List<IDisposable> parts)
+    {
+        var log = OpenAppending(owner.LogPath);
+        var console = OpenAppending(owner.ConsolePath);
+        // A socket that is connected to nothing takes nothing and never has anything.
+        var nowhere = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_DGRAM);
+        if (owner.Tap is not null) TapDevice.SetHeaderLength(owner.Tap, NetHeaderBytes);
+        var descriptors = new Dictionary<int, SafeFd>(owner.Disks) { [live.Tap] = owner.Tap ?? nowhere };
+        foreach (var file in live.Files.Log) descriptors[file] = log;
+        foreach (var file in live.Files.Console) descriptors[file] = console;
+        var cgroup = CgroupManager.Name(owner.Config.Id, owner.Jail.CgroupsPath);
+        var entry = cgroup.Prepare(ResourceTranslation.ForCreate(new ResourcesSpec { Pids = new PidsSpec { Limit = QemuJail.MaximumThreads } }));
+        parts.AddRange([log, console, nowhere, entry]);
+        return new TwinOptions
         {
             Descriptors = descriptors,
-            Namespaces = Namespaces,
-            Unmounts = ["/proc"],
-            UserId = jail.UserId,
-            Filter = SeccompFilter.Get(s_policy, null),
-            Name = (live.Name, config.Id),
+            UserId = owner.Jail.UserId,
+            Name = (live.Name, owner.Config.Id),
             Joins = entry.JoinDescriptors,
             Prepare = entry.JoinDescriptors.Count > 0 ? null : cgroup.Add,
-        });
-        var machine = new QemuMachine(config, process, QmpClient.Continue(qmp), capabilities, new LaunchOptions(LogPath: paths.Log, Jail: jail));
-        machine.SetGenerations(live.Generations);
-        // On a machine with both versions, the one in which nothing is limited.
-        if (entry is { CloneDescriptor: not null, JoinDescriptors.Count: > 0 }) machine.Confined = Task.Run(() => cgroup.Add(process.Pid));
-        return machine;
+        };
     }
 
     private static SafeFd OpenAppending(string path) => Check.Descriptor(
@@ -88,3 +111,8 @@ internal static class QemuTwin
         ],
     };
 }
+
+/// <summary>Whose a twin is.</summary>
+/// <param name="Tap">Null connects its NIC to nothing.</param>
+/// <param name="Disks">Files in the place of the original's, by its numbers.</param>
+internal sealed record TwinOwner(VirtualMachineConfig Config, QemuJail Jail, SafeFd? Tap, string LogPath, string ConsolePath, IReadOnlyDictionary<int, SafeFd> Disks);

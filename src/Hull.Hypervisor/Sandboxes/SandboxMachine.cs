@@ -102,25 +102,37 @@ public sealed class SandboxMachine : IAsyncDisposable
     }
 
     /// <summary>Makes a machine by making the monitor of a live template twice. It runs, and its agent waits at the release gate.</summary>
-    public static async Task<SandboxMachine> TwinAsync(QemuHypervisor hypervisor, Template template, LiveTemplate live, SandboxOptions options,
-        CancellationToken cancellationToken = default)
+    public static Task<SandboxMachine> TwinAsync(QemuHypervisor hypervisor, Template template, LiveTemplate live, SandboxOptions options,
+        CancellationToken cancellationToken = default) => TwinAsync(hypervisor, template, live, () => options, cancellationToken);
+
+    /// <summary>The same with options that are asked for when the twin is made and stands still, for as long as it takes.</summary>
+    internal static async Task<SandboxMachine> TwinAsync(QemuHypervisor hypervisor, Template template, LiveTemplate live, Func<SandboxOptions> choose,
+        CancellationToken cancellationToken)
     {
         using var channels = new DescriptorTable();
         var (controlNumber, control) = channels.AddSocket();
         var (dataNumber, data) = channels.AddSocket();
-        var config = template.Shape.ToConfig(options.Id, template.Guest, hypervisor.Accelerator.Name,
-            new SandboxParts(new FileMemory("", Shared: false), new NullChannel(), controlNumber, dataNumber, new UnconnectedNic(), null, null, Incoming: true));
-        // Disks that are as the template's own take their place; others are put in their drives.
-        using var layers = Open(options.Layers?.Single, Fcntl.O_RDONLY);
-        using var writable = Open(new FileInfo(options.WritableDisk ?? "/").Length == Disks.WritableDisk.DefaultBytes ? options.WritableDisk : null, Fcntl.O_RDWR);
-        var disks = new Dictionary<int, SafeFd>();
-        foreach (var number in layers is null ? [] : live.Files.Layers) disks[number] = layers!;
-        foreach (var number in writable is null ? [] : live.Files.Writable) disks[number] = writable!;
-        QemuMachine machine;
+        SandboxOptions? options = null;
+        SafeFd? layers = null, writable = null;
         try
         {
-            machine = await QemuTwin.LaunchAsync(live, config, hypervisor.Capabilities, options.Jail!, (channels[controlNumber], channels[dataNumber]),
-                options.Tap, (options.LogPath!, options.ConsolePath!), disks).ConfigureAwait(false);
+            var machine = QemuTwin.Launch(live, hypervisor.Capabilities, (channels[controlNumber], channels[dataNumber]), () =>
+            {
+                options = choose();
+                // Disks that are as the template's own take their place; others are put in their drives.
+                layers = Open(options.Layers?.Single, Fcntl.O_RDONLY);
+                writable = Open(new FileInfo(options.WritableDisk ?? "/").Length == Disks.WritableDisk.DefaultBytes ? options.WritableDisk : null, Fcntl.O_RDWR);
+                var disks = new Dictionary<int, SafeFd>();
+                foreach (var number in layers is null ? [] : live.Files.Layers) disks[number] = layers!;
+                foreach (var number in writable is null ? [] : live.Files.Writable) disks[number] = writable!;
+                var config = template.Shape.ToConfig(options.Id, template.Guest, hypervisor.Accelerator.Name,
+                    new SandboxParts(new FileMemory("", Shared: false), new NullChannel(), controlNumber, dataNumber, new UnconnectedNic(), null, null, Incoming: true));
+                return new TwinOwner(config, options.Jail!, options.Tap, options.LogPath!, options.ConsolePath!, disks);
+            });
+            return await new SandboxMachine(machine, new AgentClient(control, data, FreshStreams()), options!)
+            {
+                _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
+            }.BeginTwinAsync(hasLayers: layers is not null, hasWritable: writable is not null, cancellationToken).ConfigureAwait(false);
         }
         catch
         {
@@ -128,22 +140,26 @@ public sealed class SandboxMachine : IAsyncDisposable
             await data.DisposeAsync().ConfigureAwait(false);
             throw;
         }
-
-        var sandbox = new SandboxMachine(machine, new AgentClient(control, data, FreshStreams()), options)
+        finally
         {
-            _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
-        };
+            layers?.Dispose();
+            writable?.Dispose();
+        }
+    }
+
+    private async Task<SandboxMachine> BeginTwinAsync(bool hasLayers, bool hasWritable, CancellationToken cancellationToken)
+    {
         try
         {
-            await sandbox.ExchangeDisksAsync(layers is null ? options.Layers : null, writable is null ? options.WritableDisk : null, cancellationToken).ConfigureAwait(false);
-            await sandbox.PlugNicsAsync(cancellationToken).ConfigureAwait(false);
-            await machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
-            options.Tap?.Dispose();
-            return sandbox;
+            await ExchangeDisksAsync(hasLayers ? null : _options.Layers, hasWritable ? null : _options.WritableDisk, cancellationToken).ConfigureAwait(false);
+            await PlugNicsAsync(cancellationToken).ConfigureAwait(false);
+            await Machine.ResumeAsync(cancellationToken).ConfigureAwait(false);
+            _options.Tap?.Dispose();
+            return this;
         }
         catch
         {
-            await sandbox.DisposeAsync().ConfigureAwait(false);
+            await DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }

@@ -33,6 +33,12 @@ public sealed record TwinOptions
     /// <summary>A text of its command line and what takes its place, of the same length.</summary>
     public (string Old, string New)? Name { get; init; }
 
+    /// <summary>
+    /// Waits, while the twin is made as far as it can be and stands still, and says the rest: what of these options is known only
+    /// when it is to run. What it throws ends the twin. The original runs on meanwhile.
+    /// </summary>
+    public Func<TwinOptions>? Rest { get; init; }
+
     /// <summary>How long each single stop of the process is waited for.</summary>
     public TimeSpan MostWait { get; init; } = ProcessTwin.MostWait;
 
@@ -121,17 +127,28 @@ public static class ProcessTwin
         IReadOnlyList<(int Number, ulong Count, uint Flags)> counters, TwinOptions options)
     {
         using var memory = ProcessMemory.Open(twin.Id);
-        var builder = new TwinBuilder(twin, memory, options);
+        var builder = new TwinBuilder(twin, memory, giver);
+        builder.Unmount(options.Unmounts);
+        if (options.UserId != 0 || options.Rest is not null) builder.DropCapabilities();
+        builder.RenewCounters(counters);
+        Settle(twin, builder, options);
+        var rest = options.Rest?.Invoke();
+        if (rest is not null) Settle(twin, builder, rest);
+        builder.Confine(rest?.UserId ?? options.UserId, options.Filter);
+        var threads = builder.MakeThreads(originals.Skip(1), ThreadIdOffset);
+        foreach (var thread in threads) thread.Release();
+        twin.Release();
+    }
+
+    private static void Settle(TracedThread twin, TwinBuilder builder, TwinOptions options)
+    {
+        if (options.Name is { } name) builder.Rename(name.Old, name.New);
         options.Prepare?.Invoke(twin.Id);
         // The program has set them as it uses them, and will not do so again.
         foreach (var (number, file) in options.Descriptors)
             Check.Result(FileCalls.Fcntl(file.Value, Fcntl.F_SETFL, (nint)(StatusFlags(twin.Id, number) & StatusMask)), $"set the flags of {file}");
-        builder.EnterCgroups(giver);
-        builder.ExchangeDescriptors(giver, counters);
-        builder.Confine();
-        var threads = builder.MakeThreads(originals.Skip(1), ThreadIdOffset);
-        foreach (var thread in threads) thread.Release();
-        twin.Release();
+        builder.EnterCgroups(options.Joins);
+        builder.ExchangeDescriptors(options.Descriptors);
     }
 
     /// <summary>Flags of an open file (proc_pid_fdinfo(5)).</summary>

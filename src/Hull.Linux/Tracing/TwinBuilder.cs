@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using Hull.Core;
 using Hull.Linux.Abi;
+using Hull.Linux.Seccomp;
 using static Hull.Linux.Abi.SyscallNumber;
 
 namespace Hull.Linux.Tracing;
@@ -20,41 +21,43 @@ internal sealed class TwinBuilder
 
     private readonly TracedThread _main;
     private readonly ProcessMemory _memory;
-    private readonly TwinOptions _options;
+    private readonly ulong _giver;
     private readonly ulong _scratch;
 
-    public TwinBuilder(TracedThread main, ProcessMemory memory, TwinOptions options)
+    /// <param name="giver">In the twin, the pidfd of this process.</param>
+    public TwinBuilder(TracedThread main, ProcessMemory memory, ulong giver)
     {
-        (_main, _memory, _options) = (main, memory, options);
+        (_main, _memory, _giver) = (main, memory, giver);
         _scratch = main.Require("find room", SYS_mmap, 0, ScratchBytes, ReadWrite, PrivateAnonymous, ulong.MaxValue);
-        if (options.Name is { } name) Rename(name.Old, name.New);
     }
 
     /// <summary>Has the twin, which has one thread, put itself into cgroups.</summary>
-    /// <param name="giver">In the twin, the pidfd of this process.</param>
-    public void EnterCgroups(ulong giver)
+    public void EnterCgroups(IReadOnlyList<SafeFd> files)
     {
+        if (files.Count == 0) return;
         _memory.Write(_scratch, "0"u8);
-        foreach (var file in _options.Joins)
+        foreach (var file in files)
         {
-            var taken = Require("take a descriptor", SYS_pidfd_getfd, giver, (ulong)file.Value);
+            var taken = Require("take a descriptor", SYS_pidfd_getfd, _giver, (ulong)file.Value);
             Require("enter a cgroup", SYS_write, taken, _scratch, 1);
             Require("close a descriptor", SYS_close, taken);
         }
     }
 
-    /// <summary>Puts the given open files in the place of the original's, and event counters of its own.</summary>
-    /// <param name="giver">In the twin, the pidfd of this process.</param>
-    public void ExchangeDescriptors(ulong giver, IReadOnlyList<(int Number, ulong Count, uint Flags)> counters)
+    /// <summary>Puts the given open files in the place of the original's.</summary>
+    public void ExchangeDescriptors(IReadOnlyDictionary<int, SafeFd> descriptors)
     {
-        foreach (var (number, file) in _options.Descriptors)
+        foreach (var (number, file) in descriptors)
         {
-            var taken = Require("take a descriptor", SYS_pidfd_getfd, giver, (ulong)file.Value);
+            var taken = Require("take a descriptor", SYS_pidfd_getfd, _giver, (ulong)file.Value);
             Require("place a descriptor", SYS_dup3, taken, (ulong)number, CloseOnExec);
             Require("close a descriptor", SYS_close, taken);
         }
+    }
 
-        Require("close a descriptor", SYS_close, giver);
+    /// <summary>Gives it event counters of its own.</summary>
+    public void RenewCounters(IReadOnlyList<(int Number, ulong Count, uint Flags)> counters)
+    {
         foreach (var (number, count, flags) in counters.OrderBy(counter => counter.Number))
         {
             const uint allowed = CloseOnExec | 0x800; // O_NONBLOCK
@@ -82,29 +85,38 @@ internal sealed class TwinBuilder
         return made;
     }
 
-    /// <summary>Takes every privilege away, while the twin has one thread: those that follow inherit what it may not.</summary>
-    public void Confine()
+    public void Unmount(IReadOnlyList<string> paths)
     {
-        foreach (var path in _options.Unmounts)
+        foreach (var path in paths)
         {
             _memory.Write(_scratch, Encoding.UTF8.GetBytes(path + "\0"));
             Require($"unmount {path}", SYS_umount2, _scratch, DetachMount);
         }
+    }
 
-        if (_options.UserId != 0)
+    /// <summary>So that it can gain none of them any more once it is another user.</summary>
+    public void DropCapabilities()
+    {
+        for (var capability = 0UL; _main.Call(SYS_prctl, DropCapability, capability) >= 0; capability++)
         {
-            for (var capability = 0UL; _main.Call(SYS_prctl, DropCapability, capability) >= 0; capability++)
-            {
-                // Until one that the kernel does not know.
-            }
+            // Until one that the kernel does not know.
+        }
+    }
 
+    /// <summary>Takes every privilege away, while the twin has one thread: those that follow inherit what it may not.</summary>
+    /// <param name="userId">0 keeps the original's.</param>
+    public void Confine(uint userId, SeccompProgram? program)
+    {
+        Require("close a descriptor", SYS_close, _giver);
+        if (userId != 0)
+        {
             Require("drop groups", SYS_setgroups, 0, 0);
-            Require("set the group", SYS_setresgid, _options.UserId, _options.UserId, _options.UserId);
-            Require("set the user", SYS_setresuid, _options.UserId, _options.UserId, _options.UserId);
+            Require("set the group", SYS_setresgid, userId, userId, userId);
+            Require("set the user", SYS_setresuid, userId, userId, userId);
         }
 
         Require("refuse new privileges", SYS_prctl, NoNewPrivileges, 1);
-        if (_options.Filter is not { } filter) return;
+        if (program is not { } filter) return;
         const int headerBytes = 16; // struct sock_fprog
         if (filter.Instructions.Length > (int)ScratchBytes - headerBytes) throw HullException.Invalid("the seccomp filter is too long");
         Span<byte> header = stackalloc byte[headerBytes];
@@ -118,7 +130,8 @@ internal sealed class TwinBuilder
     private ulong Require(string what, nint number, ulong a = 0, ulong b = 0, ulong c = 0, ulong d = 0, ulong e = 0) =>
         _main.Require(what, number, a, b, c, d, e);
 
-    private void Rename(string old, string name)
+    /// <summary>Puts a text in the place of one of its command line, of the same length.</summary>
+    public void Rename(string old, string name)
     {
         if (old.Length != name.Length) throw HullException.Invalid($"'{name}' is not as long as '{old}'");
         var (start, end) = ProcessMemory.CommandLine(_main.Id);

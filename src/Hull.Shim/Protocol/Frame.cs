@@ -41,6 +41,12 @@ public enum FrameKind : byte
     /// <summary>Engine: nothing. Kills what still runs and lets the shim end.</summary>
     Shutdown = 9,
 
+    /// <summary>
+    /// Engine: runtime program, what it is to make ready. For a shim that has no instance yet: the program is started, and answers
+    /// when it is ready. The next <see cref="Create"/> that names a resident program is done by it.
+    /// </summary>
+    Warm = 10,
+
     /// <summary>Shim: done, for requests without an answer of their own.</summary>
     Ok = 64,
 

@@ -53,6 +53,9 @@ internal sealed class ResidentProgram : IContainerRuntime, IReady
         }
     }
 
+    /// <summary>Whether it will answer nothing any more.</summary>
+    public bool HasEnded { get; private set; }
+
     /// <summary>Names the instance whose execs and end are to be served.</summary>
     public ResidentProgram For(CreateMessage create, string directory)
     {
@@ -106,7 +109,12 @@ internal sealed class ResidentProgram : IContainerRuntime, IReady
         var none = new List<SafeFd>();
         var count = SocketCalls.Receive(_socket.Value, _buffer, none, Sockets.MSG_DONTWAIT);
         if (count is -(nint)Errno.EAGAIN or -(nint)Errno.EINTR) return;
-        if (count <= 0) _loop.Forget(_socket.Value);
+        if (count <= 0)
+        {
+            HasEnded = true;
+            _loop.Forget(_socket.Value);
+        }
+
         var answer = _answer;
         _answer = null;
         answer?.Invoke(count <= 0 ? new HullException(ErrorKind.Unavailable, "the machine's monitor ended") : ReadFailure(_buffer.AsSpan(0, (int)count)));

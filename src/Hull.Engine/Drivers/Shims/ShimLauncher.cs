@@ -45,6 +45,9 @@ public sealed class ShimLauncher(string? path) : IDisposable
         return StartNow(runtimeDirectory);
     }
 
+    /// <summary>A shim that is kept for an instance to come, whose directory's name has so many characters.</summary>
+    public (ChildProcess Process, SafeFd Socket) StartApart(int argumentLength) => StartNow(new string('-', argumentLength));
+
     /// <summary>Makes the next one ready in a moment: first the processor is for the instance that has just started, and its end.</summary>
     public void PrepareSoon()
     {

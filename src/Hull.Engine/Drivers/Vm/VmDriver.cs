@@ -34,8 +34,10 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     private readonly EngineOptions _options;
     private readonly ShimLauncher _launcher;
     private readonly VmPlatform _platform;
+    private readonly WarmMachines _warm;
 
-    public VmDriver(EngineOptions options, TimeProvider? clock = null)
+    /// <param name="pressure">How the machine is off for memory; null asks its kernel.</param>
+    public VmDriver(EngineOptions options, TimeProvider? clock = null, IMemoryPressureSource? pressure = null)
     {
         _options = options;
         Clock = clock ?? TimeProvider.System;
@@ -44,6 +46,9 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         _platform = new VmPlatform(state, Beside("hull-agent"), options.LiveTemplates
             ? new LiveTemplates(Beside("hull-vm"), Vm.LiveTemplates.DirectoryIn(options.ExecRoot), options.CgroupParent, Path.Combine(state, "templates")) : null, Clock);
         RuntimeRoot = Path.Combine(options.ExecRoot, "vm");
+        _warm = new WarmMachines(_launcher, Beside("hull-vm"), Path.Combine(options.ExecRoot, "vm-warm"), options.WarmMachines, options.Resources.Reclaim,
+            pressure ?? new HostMemoryPressure());
+        _platform.TemplateEnds = _warm.Drop;
         Capabilities = new DriverCapabilities(Isolation, DescribeCapabilities());
     }
 
@@ -68,6 +73,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             ["accelerator"] = hypervisor.Capabilities.Accelerator,
             ["accelerator-reason"] = hypervisor.Capabilities.AcceleratorReason,
             ["live-templates"] = _platform.LiveTemplates?.ToString(CultureInfo.InvariantCulture) ?? "off",
+            ["warm-machines"] = _warm.Size == 0 ? "off" : string.Create(CultureInfo.InvariantCulture, $"{_warm.Ready} ready, {_warm.Taken} taken"),
         };
     }
 
@@ -103,7 +109,8 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         if (spec.Saved is VmSaved saved) RequireFits(saved, guest);
         Directory.CreateDirectory(spec.RuntimeDirectory);
         ExitRecord.Delete(spec.StateDirectory);
-        var (shim, socket) = _launcher.Start(spec.RuntimeDirectory);
+        var warm = spec.Saved is null && SharedMounts(spec).Count == 0 ? _warm.Take(guest, template, ShapeOf(spec), spec.RuntimeDirectory.Length) : null;
+        var (shim, socket) = warm is null ? _launcher.Start(spec.RuntimeDirectory) : (warm.Shim, warm.Socket);
         VmInstance? instance = null;
         try
         {
@@ -175,6 +182,8 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         return new VmRoot(ControlOf(machine.Spec), new MachineForFiles(machine));
     }
 
+    public void ReleaseIdle() => _warm.Drop();
+
     public ISavedInstance OpenSaved(string directory) => VmSaved.Open(directory);
 
     internal VmControl ControlOf(InstanceSpec spec) => new(Path.Combine(RuntimeRoot, spec.Id));
@@ -182,6 +191,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     public async ValueTask DisposeAsync()
     {
         Stopping = true;
+        _warm.Dispose();
         _launcher.Dispose();
         await _platform.DisposeAsync().ConfigureAwait(false);
     }

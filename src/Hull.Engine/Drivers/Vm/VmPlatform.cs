@@ -36,6 +36,9 @@ internal sealed class VmPlatform : IAsyncDisposable
 
     public WritableDisk Disks { get; }
 
+    /// <summary>Told the key of a template that is given up.</summary>
+    public Action<string>? TemplateEnds { get; set; }
+
     /// <summary>Live templates that are ready; null where there are to be none.</summary>
     public int? LiveTemplates => _live?.Ready;
 
@@ -79,6 +82,7 @@ internal sealed class VmPlatform : IAsyncDisposable
         foreach (var used in _used.Where(entry => entry.Value < before))
         {
             if (!_used.TryRemove(used)) continue;
+            TemplateEnds?.Invoke(used.Key);
             if (_live is not null) await _live.EndAsync(used.Key).ConfigureAwait(false);
             if (_parts is { IsCompletedSuccessfully: true } parts) parts.Result.Templates.Drop(used.Key);
         }

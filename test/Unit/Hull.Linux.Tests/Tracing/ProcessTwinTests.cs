@@ -94,6 +94,35 @@ public sealed class ProcessTwinTests
     }
 
     [Fact]
+    public void What_is_known_only_later_is_asked_for_while_the_twin_stands_still_and_the_original_runs()
+    {
+        RequireTracing();
+        using var original = new Echo();
+        using var streams = new Streams();
+        var none = new Dictionary<int, SafeFd>();
+        using var twin = ProcessTwin.Create(original.Process.Pid, new TwinOptions
+        {
+            Descriptors = none,
+            Rest = () =>
+            {
+                // It has the same input still, and takes nothing of it.
+                Assert.Equal("meanwhile", original.Ask("meanwhile"));
+                return new TwinOptions { Descriptors = streams.ForProcess, UserId = 1_999_999_999 };
+            },
+        });
+        Assert.Equal("late", streams.Ask("late"));
+        Assert.Contains("Uid:\t1999999999\t1999999999\t1999999999\t1999999999", File.ReadAllLines($"/proc/{twin.Pid}/status"));
+        Assert.Contains("CapBnd:\t0000000000000000", File.ReadAllLines($"/proc/{twin.Pid}/status"));
+        twin.Kill(9);
+        ProcessCalls.Wait(twin.Pid, 0, out _);
+        Assert.Throws<HullException>(() => ProcessTwin.Create(original.Process.Pid, new TwinOptions
+        {
+            Descriptors = none, Rest = () => throw new HullException(ErrorKind.Conflict, "nobody wants it"),
+        }));
+        Assert.Equal("on", original.Ask("on"));
+    }
+
+    [Fact]
     public void A_process_that_does_not_stop_is_given_up_and_goes_on_later()
     {
         RequireTracing();
