@@ -2,7 +2,7 @@
 # Virtual machines against dockerd's containers, in interleaved pairs in one run, and against QEMU alone: a cold boot of the
 # same kernel to the same program. Then what a machine costs in memory, its root file system and its exec.
 # HULL_BENCH_ROUNDS (11) sets the pairs, HULL_BENCH_MACHINES (20) the machines, HULL_BENCH_LIVE=no makes every machine from
-# its template's saved state. Needs root, and no other dockerd running.
+# its template's saved state, HULL_BENCH_POOL (0) keeps so many twins ready. Needs root, and no other dockerd running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/out/bin:$PATH"
@@ -33,7 +33,7 @@ package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/.*De
 mkdir -p "$work/hull/vm/guest"
 dpkg-deb -x "$work/$package"_*.deb "$work/hull/vm/guest/kernel.deb"
 nsenter "--net=/run/netns/hull-bench-$$-h" hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" \
-    "--vm-live-templates=$([ "${HULL_BENCH_LIVE:-yes}" = yes ] && echo true || echo false)" > "$work/hulld.log" 2>&1 &
+    "--vm-live-templates=$([ "${HULL_BENCH_LIVE:-yes}" = yes ] && echo true || echo false)" "--vm-warm-pool=${HULL_BENCH_POOL:-0}" > "$work/hulld.log" 2>&1 &
 pids+=($!)
 nsenter "--net=/run/netns/hull-bench-$$-d" dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -p "$work/docker.pid" -H "$theirs" \
     > "$work/dockerd.log" 2>&1 &
