@@ -7,6 +7,8 @@ namespace Hull.Engine.Workloads;
 /// <summary>Start, end, and what follows an end.</summary>
 internal sealed partial class WorkloadService
 {
+    private const int MostAttachmentsAtOnce = 8;
+
     public async Task StartAsync(string workload, CancellationToken cancellationToken)
     {
         var target = Get(workload);
@@ -226,10 +228,11 @@ internal sealed partial class WorkloadService
         workload.RestartDelay = null;
     }
 
-    /// <summary>The streams of those who wait for the start, in their order.</summary>
-    private static StreamSelection[] AwaitedStreams(Workload workload)
+    /// <summary>The streams of those who wait for the start, in their order; null for more than a socket has room for at once.</summary>
+    private static StreamSelection[]? AwaitedStreams(Workload workload)
     {
-        lock (workload.Attachments) return [.. workload.Attachments.Select(attachment => attachment.Streams)];
+        lock (workload.Attachments)
+            return workload.Attachments.Count > MostAttachmentsAtOnce ? null : [.. workload.Attachments.Select(attachment => attachment.Streams)];
     }
 
     private static async Task ConnectAsync(DeferredAttachment[] attachments, IInstance instance, CancellationToken cancellationToken)
