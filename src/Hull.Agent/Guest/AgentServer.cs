@@ -25,7 +25,7 @@ internal sealed class AgentServer
         _control = control;
         _data = data;
         _streams = new StreamTable(_loop, data);
-        _containers = new GuestContainers(_loop, _streams, Report);
+        _containers = new GuestContainers(_loop, _streams, Report, ReportOutOfMemory);
         _loop.Add(new PortSource(control, () => _quiet, HandleControl));
         _loop.Add(new PortSource(data, () => _quiet, _streams.Handle));
     }
@@ -160,6 +160,9 @@ internal sealed class AgentServer
         exit.Write(writer);
         _control.Send(FrameKind.Event, (ushort)AgentEvent.ProcessExited, 0, writer.Written.Span);
     }
+
+    private void ReportOutOfMemory(string container) =>
+        _control.Send(FrameKind.Event, (ushort)AgentEvent.OutOfMemory, 0, new WireWriter().Text(container).Written.Span);
 
     private sealed class PortSource(AgentPort port, Func<bool> quiet, Action<Frame> handle) : IEventSource
     {

@@ -2,6 +2,7 @@ using Hull.Agent.Protocol;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
+using Hull.Linux.Cgroups;
 using Hull.Linux.Files;
 using Hull.Linux.Processes;
 using Hull.Linux.Syscalls;
@@ -24,10 +25,13 @@ internal sealed class GuestContainers
     private readonly GuestReaper _reaper;
     private readonly StreamTable _streams;
     private readonly Action<ProcessExit> _report;
+    private readonly Action<string> _reportOutOfMemory;
+    private readonly EventLoop _loop;
 
-    public GuestContainers(EventLoop loop, StreamTable streams, Action<ProcessExit> report)
+    /// <param name="reportOutOfMemory">Given a container some of whose processes were killed for memory.</param>
+    public GuestContainers(EventLoop loop, StreamTable streams, Action<ProcessExit> report, Action<string> reportOutOfMemory)
     {
-        (_streams, _report) = (streams, report);
+        (_loop, _streams, _report, _reportOutOfMemory) = (loop, streams, report, reportOutOfMemory);
         _reaper = new GuestReaper(loop);
     }
 
@@ -46,7 +50,7 @@ internal sealed class GuestContainers
         {
             Bundle = bundle, Spec = WithMachineId(spec, bundle), Document = request.Spec, Streams = pipes.Theirs, AcceptsTerminal = true,
         });
-        var container = new GuestContainer(request, process);
+        var container = new GuestContainer(request, process) { Oom = WatchMemory(request.Id) };
         _containers[request.Id] = container;
         Connect(new ProcessTarget(request.Id, ""), process, pipes, request.Streams, (request.Columns, request.Rows));
         return process.Pid;
@@ -176,6 +180,12 @@ internal sealed class GuestContainers
         if (!_containers.Remove(id, out var container)) return;
         _runtime.Delete(id, force: true);
         _streams.Close(container.Request.Streams);
+        if (container.Oom is { } oom)
+        {
+            _loop.Remove(oom);
+            oom.Dispose();
+        }
+
         container.Process.Dispose();
         _roots.Unmount("/run/containers/" + id);
     }
@@ -206,12 +216,22 @@ internal sealed class GuestContainers
         // What was written must be on the disk before the host hears of the end, because it may then switch the machine off.
         else if (container?.Request.Root.WritableDisk.Length > 0) GuestCalls.Sync();
         _report(new ProcessExit(target, (uint)status.ShellCode, TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000,
-            status.Signal == KillSignal && KilledForMemory(target.Id)));
+            target.ExecId.Length == 0 && KilledForMemory(target.Id)));
+    }
+
+    private static string MemoryEventsOf(string id) => $"/sys/fs/cgroup/hull/{id}/memory.events";
+
+    private OomSource? WatchMemory(string id)
+    {
+        if (OomWatch.TryOpen(MemoryEventsOf(id)) is not { } watch) return null;
+        var source = new OomSource(watch, () => _reportOutOfMemory(id));
+        _loop.Add(source);
+        return source;
     }
 
     private static bool KilledForMemory(string id)
     {
-        var path = $"/sys/fs/cgroup/hull/{id}/memory.events";
+        var path = MemoryEventsOf(id);
         if (!File.Exists(path)) return false;
         foreach (var line in File.ReadLines(path))
         {
@@ -254,6 +274,8 @@ internal sealed class GuestContainers
     private sealed record GuestContainer(CreateContainerRequest Request, ContainerProcess Process)
     {
         public Dictionary<string, ContainerProcess> Execs { get; } = [];
+
+        public OomSource? Oom { get; init; }
     }
 
     /// <summary>The pipes of a process without a terminal; what is not handed on is closed.</summary>

@@ -114,4 +114,7 @@ public enum AgentEvent : ushort
 {
     /// <summary>A container's init or an exec has ended; its output has been sent before.</summary>
     ProcessExited = 1,
+
+    /// <summary>The kernel has killed processes of a container for memory; its init may run on.</summary>
+    OutOfMemory = 2,
 }

@@ -148,6 +148,9 @@ public sealed class AgentClient : IAsyncDisposable
     public Task ShutdownAsync(CancellationToken cancellationToken = default) =>
         RequestAsync(AgentOperation.Shutdown, null, null, cancellationToken);
 
+    /// <summary>The guest's kernel has killed processes of the container with this id for memory.</summary>
+    public event Action<string>? OutOfMemory;
+
     /// <summary>How a process ended; for one that was created or executed by this client.</summary>
     public Task<ProcessExit> WaitForExitAsync(ProcessTarget target, CancellationToken cancellationToken = default) =>
         ExpectExit(target).Task.WaitAsync(cancellationToken);
@@ -277,6 +280,9 @@ public sealed class AgentClient : IAsyncDisposable
             case FrameKind.Event when frame.Code == (ushort)AgentEvent.ProcessExited:
                 var exit = ProcessExit.Read(new WireReader(frame.Payload));
                 ExpectExit(exit.Target).TrySetResult(exit);
+                break;
+            case FrameKind.Event when frame.Code == (ushort)AgentEvent.OutOfMemory:
+                OutOfMemory?.Invoke(new WireReader(frame.Payload).Text());
                 break;
         }
     }

@@ -29,15 +29,18 @@ internal sealed class VmMonitor : IAsyncDisposable
     private readonly List<Task> _outputs = [];
     private readonly SafeFd? _terminal;
 
-    /// <summary>A file for who supervises this process, in the form of the kernel's own memory.events.</summary>
-    private readonly string _memoryEvents;
+    private readonly OutOfMemoryFile _outOfMemory;
 
     private readonly VmBundle _bundle;
 
     private VmMonitor(string id, VmBundle bundle, SandboxMachine sandbox, SafeFd? terminal, string directory)
     {
         (Id, _bundle, _sandbox, _terminal) = (id, bundle, sandbox, terminal);
-        _memoryEvents = Path.Combine(directory, VmBundle.MemoryEventsName);
+        _outOfMemory = new OutOfMemoryFile(Path.Combine(directory, VmBundle.MemoryEventsName));
+        sandbox.Agent.OutOfMemory += container =>
+        {
+            if (container == GuestId) _outOfMemory.Add();
+        };
     }
 
     public string Id { get; }
@@ -106,7 +109,7 @@ internal sealed class VmMonitor : IAsyncDisposable
         try
         {
             var exit = await Agent.WaitForExitAsync(new ProcessTarget(GuestId, "")).ConfigureAwait(false);
-            if (exit.OutOfMemory) AtomicFile.Write(_memoryEvents, "oom_kill 1\n"u8, durable: false);
+            if (exit.OutOfMemory) _outOfMemory.Require();
             await Task.WhenAll(_outputs).WaitAsync(DrainTime).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             return (int)exit.ExitCode;
         }

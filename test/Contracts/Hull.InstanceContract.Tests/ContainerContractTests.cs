@@ -43,30 +43,4 @@ public sealed class HullContractTests : InstanceContract
         await Host.Engine.Workloads.WriteArchiveAsync(id, new Hull.Engine.Workloads.ArchivePutRequest("/home"), archive, default);
         Assert.Equal(6, (await Host.Engine.Workloads.StatPathAsync(id, "/home/file", default)).Size);
     }
-
-    [Fact]
-    public async Task A_child_that_is_killed_for_memory_is_announced_while_the_rest_runs_on()
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        var events = Host.Engine.Events.SubscribeAsync(new Hull.Engine.Events.EventFilter(), limit.Token);
-        var config = Host.Config("sh", "-c", "sh -c 'x=a; while :; do x=$x$x; done'; sleep 600") with
-        {
-            Resources = new Hull.Engine.Drivers.ResourceLimits { Memory = 16L << 20, MemorySwap = 16L << 20 },
-        };
-        var id = await Host.RunAsync(config);
-        await using var reader = events.GetAsyncEnumerator();
-        Assert.Contains("start", await UntilAsync("oom"));
-        Assert.True((await Host.InspectAsync(id)).State.IsRunning);
-        await Host.Engine.Workloads.StopAsync(id, new Hull.Engine.Workloads.StopRequest("KILL"), default);
-        Assert.True((await Host.InspectAsync(id)).State.OutOfMemory);
-        // Told once: the end of the container does not repeat it.
-        Assert.DoesNotContain("oom", await UntilAsync("die"));
-
-        async Task<List<string>> UntilAsync(string action)
-        {
-            var actions = new List<string>();
-            while (await reader.MoveNextAsync() && (reader.Current.Id != id || reader.Current.Action != action)) actions.Add(reader.Current.Action);
-            return actions;
-        }
-    }
 }

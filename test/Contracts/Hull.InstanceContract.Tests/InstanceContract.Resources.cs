@@ -1,5 +1,6 @@
 using Hull.Core;
 using Hull.Engine.Drivers;
+using Hull.Engine.Events;
 using Hull.Engine.Workloads;
 using Hull.Linux.Cgroups;
 using Hull.Testing;
@@ -108,5 +109,31 @@ public abstract partial class InstanceContract
         var cgroup = GroupCgroup(group);
         var (directory, file) = cgroup.Version == CgroupVersion.V2 ? (cgroup.Paths[""], "cpu.max") : (cgroup.Paths["cpu"], "cpu.cfs_quota_us");
         return int.Parse(File.ReadAllText(Path.Combine(directory, file)).Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
+    public async Task A_child_that_is_killed_for_memory_is_announced_while_the_rest_runs_on()
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        var events = Host.Engine.Events.SubscribeAsync(new EventFilter(), limit.Token);
+        var config = Host.Config("sh", "-c", "sh -c 'x=a; while :; do x=$x$x; done'; sleep 600") with
+        {
+            Resources = new ResourceLimits { Memory = 16L << 20, MemorySwap = 16L << 20 },
+        };
+        var id = await Host.RunAsync(config);
+        await using var reader = events.GetAsyncEnumerator();
+        Assert.Contains("start", await UntilAsync("oom"));
+        Assert.True((await Host.InspectAsync(id)).State.IsRunning);
+        await Host.Engine.Workloads.StopAsync(id, new StopRequest("KILL"), default);
+        Assert.True((await Host.InspectAsync(id)).State.OutOfMemory);
+        // Told once: the end of the container does not repeat it.
+        Assert.DoesNotContain("oom", await UntilAsync("die"));
+
+        async Task<List<string>> UntilAsync(string action)
+        {
+            var actions = new List<string>();
+            while (await reader.MoveNextAsync() && (reader.Current.Id != id || reader.Current.Action != action)) actions.Add(reader.Current.Action);
+            return actions;
+        }
     }
 }
