@@ -1,7 +1,6 @@
 using Hull.Core;
 using Hull.Engine.Drivers;
 using Hull.Engine.Health;
-using Hull.Network;
 
 namespace Hull.Engine.Workloads;
 
@@ -57,9 +56,6 @@ internal sealed class Workload(WorkloadRecord record, WorkloadState state)
 
     /// <summary>The last spec it was realized by.</summary>
     public InstanceSpec? Spec { get; set; }
-
-    /// <summary>What it had in its last run by network's name: it has the same addresses again where nobody took them.</summary>
-    public IReadOnlyDictionary<string, Endpoint> FormerEndpoints { get; set; } = new Dictionary<string, Endpoint>();
 
     /// <summary>Attachments that wait for a start.</summary>
     public List<DeferredAttachment> Attachments { get; } = [];

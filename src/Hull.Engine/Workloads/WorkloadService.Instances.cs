@@ -117,7 +117,7 @@ internal sealed partial class WorkloadService
             InstanceId = record.Id,
             Name = record.Name,
             Kind = DriverOf(record.Isolation).NetworkAttachment,
-            Endpoints = host || networking.Mode == "none" ? [] : [.. record.Networks.Select(pair => WithFormerAddresses(workload, ToEndpoint(pair.Key, pair.Value, record)))],
+            Endpoints = host || networking.Mode == "none" ? [] : [.. record.Networks.Select(pair => ToEndpoint(pair.Key, pair.Value, record))],
             Ports = host || networking.Mode == "none" ? [] : PortsOf(record),
             FilesDirectory = directory,
             HostNetwork = host,
@@ -129,7 +129,6 @@ internal sealed partial class WorkloadService
             DnsOptions = networking.DnsOptions,
             ExtraHosts = [.. networking.ExtraHosts, .. LinkedHosts(record)],
         }, cancellationToken).ConfigureAwait(false);
-        workload.FormerEndpoints = made.Endpoints.ToDictionary(endpoint => endpoint.NetworkName);
         if (record.UserMap is { } map) GiveFiles([made.HostsPath, made.ResolvConfPath, made.HostnamePath], map);
         return new PreparedNetwork(made.SandboxPath, host, made.HostsPath, made.ResolvConfPath, made.HostnamePath, HostnameOf(record), made.Endpoints);
     }
@@ -191,11 +190,6 @@ internal sealed partial class WorkloadService
         Links = attachment.Links.Select(ParseLink).ToDictionary(link => link.Alias, link => Get(link.Target).Id),
         Limits = BandwidthOf(record),
     };
-
-    private EndpointSpec WithFormerAddresses(Workload workload, EndpointSpec spec) =>
-        workload.FormerEndpoints.TryGetValue(NetworkNameOf(spec.Network), out var former)
-            ? spec with { FormerIPv4Address = former.IPv4Address, FormerIPv6Address = former.IPv6Address }
-            : spec;
 
     /// <summary>Links on the default bridge, which has no names of its own, are lines of the hosts file.</summary>
     private IEnumerable<string> LinkedHosts(WorkloadRecord record)

@@ -108,25 +108,6 @@ public sealed class AnswerTests(AnswerTests.ProxiedEngine proxied) : IClassFixtu
         engine.Hull("start", "mover").Ok();
     }
 
-    [Fact]
-    public void A_container_has_its_address_again_unless_somebody_took_it()
-    {
-        engine.Hull("network", "create", "--subnet", "172.31.77.0/24", "keep").Ok();
-        engine.Hull("run", "-d", "--network", "keep", "--name", "one", "busybox", "sleep", "1000").Ok();
-        var first = Address("one");
-        engine.Hull("restart", "-t", "0", "one").Ok();
-        Assert.Equal(first, Address("one"));
-        engine.Hull("stop", "-t", "0", "one").Ok();
-        engine.Hull("run", "-d", "--network", "keep", "--ip", first, "--name", "two", "busybox", "sleep", "1000").Ok();
-        engine.Hull("start", "one").Ok();
-        Assert.Equal(first, Address("two"));
-        Assert.NotEqual(first, Address("one"));
-        engine.Hull("rm", "-f", "one", "two").Ok();
-        engine.Hull("network", "rm", "keep").Ok();
-    }
-
-    private string Address(string name) => engine.Hull("inspect", "-f", "{{.NetworkSettings.Networks.keep.IPAddress}}", name).Ok().Trimmed;
-
     private async Task RefusedAsync(int status, string words, string request)
     {
         var body = JsonNode.Parse(request)!.AsObject();
