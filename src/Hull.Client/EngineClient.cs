@@ -113,7 +113,13 @@ public sealed class EngineClient(EngineEndpoint endpoint, LocalDialer? dialer = 
     }
 
     /// <summary>A connection with nothing sent on it yet, for relaying.</summary>
-    public Stream OpenRaw() => Connector.Open(Endpoint, dialer).Stream;
+    /// <param name="finishSending">Ends its sending half while the other goes on.</param>
+    public Stream OpenRaw(out Action finishSending)
+    {
+        var connection = Connector.Open(Endpoint, dialer);
+        finishSending = connection.FinishSending;
+        return connection.Stream;
+    }
 
     public void Dispose() => idle?.Dispose();
 

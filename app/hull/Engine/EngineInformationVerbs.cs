@@ -192,7 +192,7 @@ internal static class EngineInformationVerbs
 
         public override int Run(Invocation call)
         {
-            using var engine = call.Engine.OpenRaw();
+            using var engine = call.Engine.OpenRaw(out var finishSending);
             var input = new Thread(() =>
             {
                 try
@@ -204,7 +204,7 @@ internal static class EngineInformationVerbs
                     // One of the two ends is gone, which the other direction notices too.
                 }
 
-                (engine as System.Net.Sockets.NetworkStream)?.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+                finishSending();
             }) { IsBackground = true };
             input.Start();
             using var output = Console.OpenStandardOutput();
