@@ -89,7 +89,13 @@ internal sealed class VmMonitor : IAsyncDisposable
     }
 
     /// <summary>Lets user code run.</summary>
-    public Task StartAsync() => _bundle.Adopted is null ? Agent.StartContainerAsync(Id) : Agent.ResumeContainerAsync(GuestId);
+    public async Task StartAsync()
+    {
+        // Who supervises sets its size once the container is there, perhaps before anybody listens for a change.
+        if (_terminal is not null && Linux.Terminals.TerminalSession.GetSize(_terminal) is { Columns: > 0, Rows: > 0 } size)
+            await ResizeAsync("", size.Columns, size.Rows).ConfigureAwait(false);
+        await (_bundle.Adopted is null ? Agent.StartContainerAsync(Id) : Agent.ResumeContainerAsync(GuestId)).ConfigureAwait(false);
+    }
 
     /// <summary>Saves RAM into a memory file, and devices and disk into a directory; answers how long the guest stood still.</summary>
     public Task<TimeSpan> SaveAsync(string directory, SafeFd memory) => _sandbox.SaveAsync(memory, Path.Combine(directory, "state"), () =>
