@@ -39,7 +39,7 @@ internal static class ExecMonitor
         catch (HullException failure)
         {
             if (!ready.IsClosed)
-                FileCalls.Write(ready.Value, new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage).Written.Span);
+                FileCalls.Write(ready.Value, MonitorConnection.Failure(failure).Written.Span);
             return ErrorMapping.ToExitCode(failure.Kind);
         }
     }

@@ -28,7 +28,7 @@ internal static class MonitorProgram
         }
         catch (HullException failure)
         {
-            Tell(ready, new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage));
+            Tell(ready, MonitorConnection.Failure(failure));
             return 1;
         }
 
@@ -128,7 +128,7 @@ internal static class MonitorProgram
                 }
                 catch (HullException failure)
                 {
-                    answer = new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage);
+                    answer = MonitorConnection.Failure(failure);
                 }
 
                 if (SocketCalls.Send(connection.Socket.Value, answer.Written.Span) < 0) return;

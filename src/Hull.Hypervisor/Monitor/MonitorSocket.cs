@@ -56,6 +56,10 @@ internal sealed class MonitorConnection(SafeFd socket) : IDisposable
 
     public const string SocketName = "monitor.sock";
 
+    /// <summary>What answers a request that failed.</summary>
+    public static WireWriter Failure(HullException failure) =>
+        new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage);
+
     public SafeFd Socket => socket;
 
     public static MonitorConnection Open(string directory)

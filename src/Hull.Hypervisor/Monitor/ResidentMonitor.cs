@@ -1,5 +1,3 @@
-using System.Globalization;
-using System.Text;
 using Hull.Agent.Protocol;
 using Hull.Linux;
 using Hull.Linux.Files;
@@ -38,14 +36,15 @@ internal static class ResidentMonitor
             var (root, id, bundle) = (message.Text(), message.Text(), message.Text());
             TakeStreams(streams);
             MonitorProgram.TakeTerminal();
-            directory = MakeDirectory(root, id, bundle);
+            directory = StateDirectory.Make(root, id, bundle);
+            StateDirectory.WritePid(directory, Environment.ProcessId);
             listener = MonitorConnection.Listen(directory);
             monitor = await VmMonitor.CreateAsync(id, bundle, warm).ConfigureAwait(false);
         }
         catch (HullException failure)
         {
             if (directory.Length > 0) Directory.Delete(directory, recursive: true);
-            Answer(supervisor, Failure(failure));
+            Answer(supervisor, MonitorConnection.Failure(failure));
             return 1;
         }
 
@@ -71,7 +70,7 @@ internal static class ResidentMonitor
         }
         catch (HullException failure)
         {
-            Answer(supervisor, Failure(failure));
+            Answer(supervisor, MonitorConnection.Failure(failure));
             return null;
         }
     }
@@ -88,7 +87,7 @@ internal static class ResidentMonitor
             }
             catch (HullException failure)
             {
-                Answer(supervisor, Failure(failure));
+                Answer(supervisor, MonitorConnection.Failure(failure));
             }
         }
 
@@ -98,9 +97,6 @@ internal static class ResidentMonitor
     /// <summary>A supervisor that is gone meanwhile learns nothing; the machine runs on until the engine has looked.</summary>
     private static void Answer(MonitorConnection supervisor, WireWriter answer) => SocketCalls.Send(supervisor.Socket.Value, answer.Written.Span);
 
-    private static WireWriter Failure(HullException failure) =>
-        new WireWriter().U8((byte)MonitorReply.Failed).U32((uint)failure.Kind).Text(failure.FullMessage);
-
     private static void TakeStreams(List<SafeFd> streams)
     {
         for (var number = 0; number < StandardStreams; number++)
@@ -108,16 +104,5 @@ internal static class ResidentMonitor
             Check.Result(FileCalls.Dup3(streams[number].Value, number, 0), $"take a standard stream");
             streams[number].Dispose();
         }
-    }
-
-    /// <summary>The state directory, as <c>create</c> of the runtime's command line makes it.</summary>
-    private static string MakeDirectory(string root, string id, string bundle)
-    {
-        var directory = Path.Combine(root, id);
-        if (Directory.Exists(directory)) throw HullException.Exists($"container {id} exists already");
-        Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        AtomicFile.Write(Path.Combine(directory, "bundle"), Encoding.UTF8.GetBytes(bundle), durable: false);
-        AtomicFile.Write(Path.Combine(directory, "pid"), Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture)), durable: false);
-        return directory;
     }
 }

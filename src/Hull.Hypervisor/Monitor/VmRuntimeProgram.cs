@@ -61,17 +61,13 @@ public static class VmRuntimeProgram
 
     private static void Create(VmRuntimeOptions options)
     {
-        var directory = Path.Combine(options.Root, options.Id);
-        if (Directory.Exists(directory)) throw HullException.Exists($"container {options.Id} exists already");
         var bundle = Path.GetFullPath(options.Value("--bundle") ?? options.Value("-b") ?? ".");
-        if (!File.Exists(Path.Combine(bundle, VmBundle.FileName)))
-            throw HullException.Unsupported($"bundle {bundle} has no {VmBundle.FileName}: machines are made for bundles of hulld");
-        Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var directory = StateDirectory.Make(options.Root, options.Id, bundle);
         try
         {
-            AtomicFile.Write(Path.Combine(directory, "bundle"), Encoding.UTF8.GetBytes(bundle), durable: false);
-            var pid = Launch(options, ["monitor", directory, bundle, options.Id]);
-            AtomicFile.Write(Path.Combine(directory, "pid"), Encoding.ASCII.GetBytes(pid.ToString(CultureInfo.InvariantCulture)), durable: false);
+            if (!File.Exists(Path.Combine(bundle, VmBundle.FileName)))
+                throw HullException.Unsupported($"bundle {bundle} has no {VmBundle.FileName}: machines are made for bundles of hulld");
+            StateDirectory.WritePid(directory, Launch(options, ["monitor", directory, bundle, options.Id]));
         }
         catch
         {
@@ -221,11 +217,10 @@ public static class VmRuntimeProgram
     private static int? ReadPid(VmRuntimeOptions options)
     {
         // The number is only good while the monitor holds its socket: afterwards it may be another process's.
-        var path = Path.Combine(options.Root, options.Id, "pid");
-        return File.Exists(path) && IsRunning(options) ? int.Parse(File.ReadAllText(path), CultureInfo.InvariantCulture) : null;
+        return IsRunning(options) ? StateDirectory.ReadPid(Path.Combine(options.Root, options.Id)) : null;
     }
 
-    private static string BundleOf(VmRuntimeOptions options) => File.ReadAllText(Path.Combine(options.Root, options.Id, "bundle"));
+    private static string BundleOf(VmRuntimeOptions options) => StateDirectory.ReadBundle(Path.Combine(options.Root, options.Id));
 
     private static ICgroup CgroupOf(VmRuntimeOptions options)
     {

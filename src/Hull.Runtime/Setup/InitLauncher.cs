@@ -128,7 +128,8 @@ internal sealed class InitLauncher(SetupContext context, SafeFd channel, Func<in
         // as executed before it closes descriptors (begin_new_exec in fs/exec.c), so the mark is there if that closed the channel.
         if (context.StartListener is null && ProcessIdentity.HasExecuted(Pid)) return;
         // Death closes descriptors before it is announced (do_exit in kernel/exit.c), so the status may be yet to come.
-        if (!ChildProcess.WaitReadable(Pidfd, -1) || ProcessCalls.PeekStatus(Pidfd) is not { Signal: not 0 and var signal } status) return;
+        ChildProcess.WaitReadable(Pidfd, -1);
+        if (ProcessCalls.PeekStatus(Pidfd) is not { Signal: not 0 and var signal } status) return;
         var hint = signal == 9 && context.Linux.Resources?.Memory?.Limit is > 0 and var limit ? $": its memory limit of {limit} bytes may be too low" : "";
         throw new HullException(ErrorKind.ResourceExhausted, $"the container's init was killed by {status} before it executed its program{hint}");
     }

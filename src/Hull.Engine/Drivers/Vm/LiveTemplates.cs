@@ -132,12 +132,7 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         }
 
         var reading = Task.Run(() => ReadLine(output));
-        if (await Task.WhenAny(reading, Task.Delay(s_making)).ConfigureAwait(false) != reading)
-        {
-            keeper.Kill();
-            RemoveMonitor(template.Key);
-        }
-
+        if (await Task.WhenAny(reading, Task.Delay(s_making)).ConfigureAwait(false) != reading) keeper.Kill();
         var line = await reading.ConfigureAwait(false);
         if (line.Length > 0) return JsonSerializer.Deserialize(line, LiveTemplateJson.Default.LiveTemplate)!;
         // A keeper that was killed before its monitor ends with it leaves it running.
