@@ -14,6 +14,12 @@ public static class Repository
         return File.Exists(path) ? path : throw new FileNotFoundException($"{path} is missing: run make build first");
     }
 
+    /// <summary>
+    /// Copies a program by a process of its own. A file written by this one may still be open for writing in the child of a
+    /// parallel test, between fork and execve, and could not be executed then (ETXTBSY, execve(2)).
+    /// </summary>
+    public static void CopyProgram(string program, string copy) => Command.Run("cp", "--", program, copy).Ok();
+
     private static string FindRoot()
     {
         for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)

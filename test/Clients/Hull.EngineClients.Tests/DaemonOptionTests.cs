@@ -122,7 +122,7 @@ public sealed class DaemonOptionTests : IDisposable
     [Fact]
     public void Workloads_have_the_defaults_of_the_options()
     {
-        File.Copy(Repository.Executable("hull-init"), scratch["own-init"]);
+        Repository.CopyProgram(Repository.Executable("hull-init"), scratch["own-init"]);
         using var engine = Start("--default-ulimit", "nofile=512:1024", "--default-shm-size", "32m", "--default-ipc-mode", "shareable", "--default-cgroupns-mode", "host",
             "--init", "--init-path", scratch["own-init"], "--oom-score-adjust", "250", "--no-new-privileges", "--seccomp-profile", "unconfined",
             "--log-driver", "local", "--log-opt", "max-size=1m", "--label", "place=here", "--shutdown-timeout", "1", "--live-restore=false");

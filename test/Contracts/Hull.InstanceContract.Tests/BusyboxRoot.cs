@@ -17,7 +17,7 @@ public static class BusyboxRoot
         var busybox = File.Exists("/bin/busybox") ? "/bin/busybox" : Require.Program("busybox");
         foreach (var name in (string[])["bin", "etc", "proc", "sys", "dev", "tmp", "root", "home/user", "var", "data"])
             Directory.CreateDirectory(Path.Combine(directory, name));
-        File.Copy(busybox, Path.Combine(directory, "bin/busybox"));
+        Repository.CopyProgram(busybox, Path.Combine(directory, "bin/busybox"));
         foreach (var applet in s_applets) File.CreateSymbolicLink(Path.Combine(directory, "bin", applet), "busybox");
         Write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:User:/home/user:/bin/sh\n");
         Write("etc/group", "root:x:0:\nwheel:x:10:root\nuser:x:1000:\nextra:x:2000:user\n");

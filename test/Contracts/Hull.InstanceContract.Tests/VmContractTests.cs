@@ -18,12 +18,11 @@ public sealed class VmContractTests : InstanceContract
         var host = await EngineHost.StartAsync(
             options => new EngineParts
             {
-                Drivers = [driver = new VmDriver(options with { DataRoot = Path.Combine(Repository.Root, "out", "vm-driver") })],
+                Drivers = [driver = VmDrivers.New(options)],
                 Images = ImageService.Open(options.DataRoot),
             },
             options => options with { DefaultIsolation = "vm", TenantLabels = ["tenant"] });
-        // Otherwise most cases would be over before the first machine could begin as a twin.
-        await driver!.PrepareAsync(default);
+        await VmDrivers.PrepareAsync(driver!);
         return host;
     }
 

@@ -26,11 +26,11 @@ public sealed class WarmMachineTests : IAsyncLifetime
         _host = await EngineHost.StartAsync(
             options => new EngineParts
             {
-                Drivers = [_driver = new VmDriver(options with { DataRoot = Path.Combine(Repository.Root, "out", "vm-driver") }, pressure: _memory)],
+                Drivers = [_driver = VmDrivers.New(options, _memory)],
                 Images = ImageService.Open(options.DataRoot),
             },
             options => options with { DefaultIsolation = "vm", WarmMachines = Size });
-        await _driver.PrepareAsync(default);
+        await VmDrivers.PrepareAsync(_driver);
         Assert.SkipUnless(_driver.Describe()["live-templates"] == "1", "only twins are kept ready");
     }
 

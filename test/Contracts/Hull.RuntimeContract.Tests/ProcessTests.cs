@@ -1,3 +1,5 @@
+using Hull.Testing;
+
 namespace Hull.RuntimeContract.Tests;
 
 /// <summary>config.md, "Process"; config-linux.md for what Linux adds.</summary>
@@ -245,7 +247,7 @@ public sealed class ProcessTests
     public void ThePathOfTheSpecFindsTheProgram(string runtime)
     {
         using var container = new Container(runtime);
-        File.Copy(container.InRootfs("bin/busybox"), Path.Combine(Directory.CreateDirectory(container.InRootfs("odd")).FullName, "true"));
+        Repository.CopyProgram(container.InRootfs("bin/busybox"), Path.Combine(Directory.CreateDirectory(container.InRootfs("odd")).FullName, "true"));
         container.Spec.Set("process.env", """["PATH=/nowhere:/odd"]""").Args("true");
         container.Run().Ok();
     }

@@ -67,7 +67,7 @@ public sealed class RootlessTests
     private static CommandResult RunAsUser(Container container, string script)
     {
         var program = container.Outside(container.Runtime.Name);
-        if (!File.Exists(program)) File.Copy(container.Runtime.Path, program);
+        if (!File.Exists(program)) Repository.CopyProgram(container.Runtime.Path, program);
         container.Spec.Script(script);
         container.WriteSpec();
         return Command.Run("setpriv", "--reuid", User, "--regid", User, "--clear-groups", program, "--root", container.StateRoot, "run", "--bundle", container.Bundle, container.Id);

@@ -61,6 +61,7 @@ public sealed class DoctorTests : IDisposable
         using var planted = Process.Start(new ProcessStartInfo("bash") { ArgumentList = { "-c", "exec -a hull-shim cat \"$0\"", fifo } })!;
         try
         {
+            Assert.True(SpinWait.SpinUntil(() => File.ReadAllText($"/proc/{planted.Id}/cmdline").StartsWith("hull-shim", StringComparison.Ordinal), TimeSpan.FromSeconds(10)));
             var text = Leaks(1);
             Assert.Contains($"process {planted.Id}", text, StringComparison.Ordinal);
             Assert.Contains($"kill -9 {planted.Id}", text, StringComparison.Ordinal);

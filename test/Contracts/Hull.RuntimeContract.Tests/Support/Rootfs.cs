@@ -34,7 +34,7 @@ internal static class Rootfs
         }
 
         File.SetUnixFileMode(Path.Combine(root, "tmp"), (UnixFileMode)0x3FF); // 1777
-        File.Copy(Require.Program("busybox"), Path.Combine(root, "bin/busybox"));
+        Repository.CopyProgram(Require.Program("busybox"), Path.Combine(root, "bin/busybox"));
         foreach (var applet in Applets) File.CreateSymbolicLink(Path.Combine(root, "bin", applet), "busybox");
         File.WriteAllText(Path.Combine(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n");
         File.WriteAllText(Path.Combine(root, "etc/group"), "root:x:0:\nuser:x:1000:\n");

@@ -17,7 +17,7 @@ public sealed class AttackTests : IDisposable
         Require.Root();
         var busybox = Require.Program("busybox");
         foreach (var name in (string[])["bin", "dev", "proc", "sys", "tmp", "etc"]) Directory.CreateDirectory(_temporary["rootfs/" + name]);
-        File.Copy(busybox, _temporary["rootfs/bin/busybox"]);
+        Repository.CopyProgram(busybox, _temporary["rootfs/bin/busybox"]);
         foreach (var name in (string[])["sh", "id", "cat", "sleep", "readlink", "true", "pwd", "grep"]) File.CreateSymbolicLink(_temporary["rootfs/bin/" + name], "busybox");
     }
 
@@ -44,7 +44,7 @@ public sealed class AttackTests : IDisposable
     public void The_runtime_cannot_be_overwritten()
     {
         var runtime = _temporary["hull-runtime"];
-        File.Copy(Repository.Executable("hull-runtime"), runtime);
+        Repository.CopyProgram(Repository.Executable("hull-runtime"), runtime);
         var before = Hash(runtime);
         const string attack = """
             while true; do for p in /proc/[0-9]*; do case "$(readlink $p/exe 2>/dev/null)" in *hull-runtime*) (echo x > $p/exe) 2>/dev/null && echo OVERWRITTEN > /tmp/done;; esac; done; done
@@ -140,7 +140,7 @@ public sealed class AttackTests : IDisposable
     public void A_further_process_is_not_in_the_chroot_of_init()
     {
         Directory.CreateDirectory(_temporary["rootfs/tmp/empty"]);
-        File.Copy(_temporary["rootfs/bin/busybox"], _temporary["rootfs/tmp/empty/busybox"]);
+        Repository.CopyProgram(_temporary["rootfs/bin/busybox"], _temporary["rootfs/tmp/empty/busybox"]);
         File.CreateSymbolicLink(_temporary["rootfs/bin/chroot"], "busybox");
         WriteBundle(spec => AsPowerful(spec) with { Process = AsPowerful(spec).Process! with { Args = ["chroot", "/tmp/empty", "/busybox", "sleep", "100"] } });
         Run("run", "--detach", "--bundle", _temporary.Path, _id).Ok();

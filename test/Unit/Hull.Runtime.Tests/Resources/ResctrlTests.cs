@@ -27,7 +27,7 @@ public sealed class ResctrlTests : IDisposable
         Write("resctrl/gold/schemata", "    L3:0=0f\n    MB:0= 50\n");
         Write("resctrl/gold/tasks", "");
         Directory.CreateDirectory(_directory["rootfs/bin"]);
-        File.Copy(Require.Program("busybox"), _directory["rootfs/bin/busybox"]);
+        Repository.CopyProgram(Require.Program("busybox"), _directory["rootfs/bin/busybox"]);
         try
         {
             using var init = Runtime.Create(_id, Options(new IntelRdtSpec { ClosId = "gold", L3CacheSchema = "L3:0=f", MemBwSchema = "MB:0=50" }));
