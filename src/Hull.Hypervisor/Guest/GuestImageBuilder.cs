@@ -65,7 +65,10 @@ public sealed class GuestImageBuilder(string directory, string agent)
         var tree = Path.Combine(directory, "kernel.deb");
         if (!Directory.Exists(tree)) await UpdateKernelAsync(cancellationToken).ConfigureAwait(false);
         var kernel = Directory.GetFiles(Path.Combine(tree, "boot"), "vmlinu?-*").Single();
-        var modules = Directory.GetDirectories(Path.Combine(tree, "lib/modules")).Single();
+        // Below /usr from Debian 13 on.
+        var parent = ((string[])["usr/lib/modules", "lib/modules"]).Select(path => Path.Combine(tree, path)).FirstOrDefault(Directory.Exists)
+            ?? throw HullException.NotFound($"the kernel package in {tree} has no modules");
+        var modules = Directory.GetDirectories(parent).Single();
         return new OwnKernel(kernel, modules);
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
+using Hull.Linux.Compression;
 
 namespace Hull.Hypervisor.Guest;
 
@@ -40,6 +41,9 @@ public static class KernelImage
             return output.ToArray();
         }
 
+        // The kernel's build appends the uncompressed size to what has none of its own (scripts/Makefile.lib, size_append).
+        if (payload.StartsWith((ReadOnlySpan<byte>)[0x28, 0xB5, 0x2F, 0xFD]))
+            return WholeStream.Decompress(new ZstdDecompressor(), payload[..^sizeof(uint)], "the kernel", MaximumKernel);
         return payload.StartsWith("\u007fELF"u8) ? payload.ToArray() : null;
     }
 }

@@ -31,8 +31,10 @@ public static class KernelPackage
     /// <summary>The name of the package with the kernel itself, which has its version in it.</summary>
     public static async Task<string> ResolveAsync(CancellationToken cancellationToken = default)
     {
-        var text = await RunAsync("apt-cache", ["depends", "--important", MetaPackage], "/", cancellationToken).ConfigureAwait(false);
-        foreach (var line in text.Split('\n'))
+        // It fails where it knows no such package.
+        var known = await ChildProcess.RunAsync(new ChildProcessOptions("apt-cache", ["depends", "--important", MetaPackage]) { WorkingDirectory = "/" },
+            timeout: Bound, cancellationToken: cancellationToken).ConfigureAwait(false);
+        foreach (var line in known.OutputText.Split('\n'))
         {
             var name = line.Trim();
             const string prefix = "Depends: ";
@@ -42,11 +44,11 @@ public static class KernelPackage
         throw HullException.NotFound($"apt knows no package {MetaPackage}: run apt-get update, or give a kernel of your own");
     }
 
-    private static async Task<string> RunAsync(string program, IReadOnlyList<string> arguments, string directory,
+    private static async Task RunAsync(string program, IReadOnlyList<string> arguments, string directory,
         CancellationToken cancellationToken)
     {
         var result = await ChildProcess.RunAsync(new ChildProcessOptions(program, arguments) { WorkingDirectory = directory },
             timeout: Bound, cancellationToken: cancellationToken).ConfigureAwait(false);
-        return result.RequireSuccess().OutputText;
+        result.RequireSuccess();
     }
 }

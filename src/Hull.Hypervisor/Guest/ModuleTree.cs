@@ -1,3 +1,6 @@
+using System.IO.Compression;
+using Hull.Linux.Compression;
+
 namespace Hull.Hypervisor.Guest;
 
 /// <summary>
@@ -6,6 +9,8 @@ namespace Hull.Hypervisor.Guest;
 /// </summary>
 public sealed class ModuleTree
 {
+    private const int LargestModule = 64 << 20;
+
     private readonly Dictionary<string, string> _files = [];
     private readonly HashSet<string> _builtIn = [];
 
@@ -67,8 +72,19 @@ public sealed class ModuleTree
     private static byte[] ReadModule(string path) => Path.GetExtension(path) switch
     {
         ".ko" => File.ReadAllBytes(path),
+        ".xz" => WholeStream.Decompress(new XzDecompressor(), File.ReadAllBytes(path), path, LargestModule),
+        ".zst" => WholeStream.Decompress(new ZstdDecompressor(), File.ReadAllBytes(path), path, LargestModule),
+        ".gz" => Gunzip(path),
         var extension => throw HullException.Unsupported($"kernel modules packed as '{extension}' are not supported: {path}"),
     };
+
+    private static byte[] Gunzip(string path)
+    {
+        using var input = new GZipStream(File.OpenRead(path), CompressionMode.Decompress);
+        using var output = new MemoryStream();
+        input.CopyTo(output);
+        return output.ToArray();
+    }
 
     private static string NameOf(string path)
     {
