@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Hull.Hypervisor.Disks;
@@ -106,8 +105,7 @@ internal static class LiveTemplateProgram
 
     private static LiveTemplate Describe(SandboxMachine sandbox, string directory, (string Log, string Console, string Layers, string Writable) paths)
     {
-        var open = Directory.EnumerateFiles($"/proc/{sandbox.Machine.ProcessId}/fd")
-            .ToLookup(path => new FileInfo(path).LinkTarget ?? "", path => int.Parse(Path.GetFileName(path), CultureInfo.InvariantCulture));
+        var open = OpenFiles.Of(sandbox.Machine.ProcessId);
         var numbers = sandbox.Numbers;
         return new LiveTemplate(sandbox.Machine.ProcessId, directory, Name, numbers.Control, numbers.Data, numbers.Qmp, numbers.Tap,
             new LiveFiles([.. open[paths.Log]], [.. open[paths.Console]], [.. open[paths.Layers]], [.. open[paths.Writable]]), sandbox.Machine.Generations);

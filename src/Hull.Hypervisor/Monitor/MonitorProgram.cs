@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Hull.Agent.Protocol;
+using Hull.Hypervisor.Templates;
 using Hull.Linux;
 using Hull.Linux.Abi;
 using Hull.Linux.Syscalls;
@@ -167,6 +169,15 @@ internal static class MonitorProgram
                     return new WireWriter().U8((byte)MonitorReply.Done).Text(monitor.GuestId).I64((long)pause.TotalMicroseconds);
                 }
 
+            case MonitorRequest.Hold:
+                using (var held = monitor.HoldAsync(message.Text()).GetAwaiter().GetResult())
+                {
+                    connection.Send(new WireWriter().U8((byte)MonitorReply.Done).Text(monitor.GuestId).I64((long)held.Pause.TotalMicroseconds)
+                        .Text(held.MemoryPath).Bytes(JsonSerializer.SerializeToUtf8Bytes(held.Live, LiveTemplateJson.Default.LiveTemplate)));
+                    connection.Receive([]);
+                }
+
+                break;
             case MonitorRequest.Statistics:
                 return monitor.StatisticsAsync().GetAwaiter().GetResult().Write(new WireWriter().U8((byte)MonitorReply.Done));
             case MonitorRequest.Processes:

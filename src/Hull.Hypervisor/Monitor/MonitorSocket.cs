@@ -40,6 +40,12 @@ internal enum MonitorRequest : byte
     /// Hull.Shim, which shares no code with this.
     /// </summary>
     Create = 12,
+
+    /// <summary>
+    /// With a directory: makes a twin of the machine that stands still for as long as the connection is open. Answered as
+    /// <see cref="Save"/>, by the path of the template's memory and by a <see cref="Templates.LiveTemplate"/>.
+    /// </summary>
+    Hold = 13,
 }
 
 internal enum MonitorReply : byte

@@ -1,4 +1,6 @@
+using System.Text.Json;
 using Hull.Agent.Protocol;
+using Hull.Hypervisor.Templates;
 using Hull.Linux;
 using Hull.Linux.Syscalls;
 
@@ -33,6 +35,26 @@ public sealed class VmControl(string directory)
         using var connection = MonitorConnection.Open(directory);
         var answer = connection.Request(new WireWriter().U8((byte)MonitorRequest.Save).Text(target), memory.Value);
         return (answer.Text(), TimeSpan.FromMicroseconds(answer.I64()));
+    });
+
+    /// <summary>
+    /// Has a twin of the machine made that stands still as it is now, with a copy of its disk in a directory. Fails with
+    /// <see cref="ErrorKind.Unsupported"/> where it can only be saved.
+    /// </summary>
+    public Task<MachineHold> HoldAsync(string target) => Task.Run(() =>
+    {
+        var connection = MonitorConnection.Open(directory);
+        try
+        {
+            var answer = connection.Request(new WireWriter().U8((byte)MonitorRequest.Hold).Text(target));
+            return new MachineHold(connection, answer.Text(), TimeSpan.FromMicroseconds(answer.I64()), MemoryFile.Open(answer.Text()),
+                JsonSerializer.Deserialize(answer.Bytes(), LiveTemplateJson.Default.LiveTemplate)!);
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
     });
 
     /// <summary>
@@ -108,4 +130,26 @@ public sealed class VmControl(string directory)
         var message = new WireWriter().U8((byte)request);
         return read(connection.Request(write?.Invoke(message) ?? message));
     });
+}
+
+/// <summary>A machine's twin that stands still until this is disposed of.</summary>
+public sealed class MachineHold : IDisposable
+{
+    private readonly MonitorConnection _connection;
+
+    internal MachineHold(MonitorConnection connection, string container, TimeSpan pause, MemoryFile memory, LiveTemplate live) =>
+        (_connection, Container, Pause, Memory, Live) = (connection, container, pause, memory, live);
+
+    /// <summary>Id of its container in the guest.</summary>
+    public string Container { get; }
+
+    /// <summary>How long the machine stood still for it.</summary>
+    public TimeSpan Pause { get; }
+
+    /// <summary>The memory of the template that the machine was made of. It goes to the caller.</summary>
+    public MemoryFile Memory { get; }
+
+    public LiveTemplate Live { get; }
+
+    public void Dispose() => _connection.Dispose();
 }

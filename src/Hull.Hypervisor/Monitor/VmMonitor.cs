@@ -103,6 +103,9 @@ internal sealed class VmMonitor : IAsyncDisposable
         if (_bundle.WritableDisk is { } disk) SparseFile.Copy(disk, Path.Combine(directory, "writable.img"));
     });
 
+    /// <summary>Makes a twin of the machine that stands still as it is now; see <see cref="SandboxMachine.HoldAsync"/>.</summary>
+    public Task<HeldMachine> HoldAsync(string directory) => _sandbox.HoldAsync(directory);
+
     public Task SignalAsync(string execId, int signal) =>
         Agent.SignalAsync(new SignalRequest(new ProcessTarget(GuestId, execId), (uint)signal, EveryProcess: false));
 
@@ -263,7 +266,7 @@ internal sealed class VmMonitor : IAsyncDisposable
             {
                 return await SandboxMachine.TwinAsync(hypervisor, template, live, options).ConfigureAwait(false);
             }
-            catch (HullException cause)
+            catch (HullException cause) when (!live.OfInstance)
             {
                 // The template's process is gone or cannot be traced: the machine is made from its saved state.
                 File.AppendAllText(options.LogPath!, $"hull-vm: no twin of {live.Process}: {cause.FullMessage}\n");

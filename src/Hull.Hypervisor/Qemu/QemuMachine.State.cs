@@ -80,6 +80,9 @@ public sealed partial class QemuMachine
     /// <summary>Magic number and version (docs/devel/migration.rst, "Stream structure").</summary>
     private const int StreamHeader = 8;
 
+    /// <summary>A state that names its machine type and has no devices.</summary>
+    internal static byte[] StateOf(ReadOnlySpan<byte> configuration) => [.. new byte[StreamHeader], .. configuration, 0];
+
     /// <summary>The section of a saved state that names the machine type: type 7, a length and the name, without the subsections that may follow.</summary>
     internal static byte[] ConfigurationSection(string path)
     {

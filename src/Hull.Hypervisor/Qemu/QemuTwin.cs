@@ -5,6 +5,7 @@ using Hull.Linux.Abi;
 using Hull.Linux.Cgroups;
 using Hull.Linux.Files;
 using Hull.Linux.Netlink;
+using Hull.Linux.Processes;
 using Hull.Linux.Seccomp;
 using Hull.Linux.Syscalls;
 using Hull.Linux.Tracing;
@@ -19,7 +20,11 @@ internal static class QemuTwin
     /// <summary>What a virtio-net device with mergeable buffers puts before frames (Virtual I/O Device 1.2, 5.1.6).</summary>
     private const int NetHeaderBytes = 12;
 
-    private const ulong Namespaces = CloneFlags.CLONE_NEWPID | CloneFlags.CLONE_NEWNS | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS | CloneFlags.CLONE_NEWNET;
+    /// <summary>
+    /// None of process ids: its first process cannot have siblings, and others of it end with it, so that no machine could be
+    /// duplicated. Other users' processes are out of reach without, and its own there are none.
+    /// </summary>
+    private const ulong Namespaces = CloneFlags.CLONE_NEWNS | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS | CloneFlags.CLONE_NEWNET;
 
     /// <param name="channels">The far ends of the agent's.</param>
     /// <param name="choose">Says whose twin it is, once it is made and is to run; what it throws ends the twin.</param>
@@ -37,9 +42,10 @@ internal static class QemuTwin
             var process = ProcessTwin.Create(live.Process, new TwinOptions
             {
                 Descriptors = new Dictionary<int, SafeFd> { [live.Control] = channels.Control, [live.Data] = channels.Data, [live.Qmp] = table[number] },
-                Namespaces = Namespaces,
-                Unmounts = ["/proc"],
-                Filter = SeccompFilter.Get(s_policy, null),
+                Namespaces = Namespaces | (live.OfInstance ? CloneFlags.CLONE_NEWUSER : 0),
+                // An instance's machine has neither left, and its filter is its twin's.
+                Unmounts = live.OfInstance ? [] : ["/proc"],
+                Filter = live.OfInstance ? null : SeccompFilter.Get(s_policy, null),
                 Rest = () =>
                 {
                     exclusive.Dispose();
@@ -58,6 +64,19 @@ internal static class QemuTwin
         {
             foreach (var part in parts) part.Dispose();
         }
+    }
+
+    /// <summary>
+    /// Makes a twin of a machine that is paused, to stand still as it is: with other channels and connected to no network, as
+    /// the same user in the same cgroup.
+    /// </summary>
+    public static ChildProcess Hold(LiveTemplate machine, SafeFd control, SafeFd data, SafeFd qmp)
+    {
+        using var nowhere = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_DGRAM);
+        return ProcessTwin.Create(machine.Process, new TwinOptions
+        {
+            Descriptors = new Dictionary<int, SafeFd> { [machine.Control] = control, [machine.Data] = data, [machine.Qmp] = qmp, [machine.Tap] = nowhere },
+        });
     }
 
     /// <param name="parts">What is to be disposed of when the twin has it.</param>
@@ -102,6 +121,7 @@ internal static class QemuTwin
                 "syslog", "acct", "quotactl", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "sethostname", "setdomainname",
                 "setuid", "setgid", "setpgid", "setsid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset",
                 "personality", "sysfs", "_sysctl", "uselib", "ustat", "vhangup", "iopl", "ioperm", "modify_ldt", "io_uring_setup", "socket",
+                "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_send_signal", "get_robust_list",
                 "setpriority", "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr", "ioprio_set", "mbind", "migrate_pages",
                 "move_pages", "set_mempolicy", "lookup_dcookie", "fanotify_init", "memfd_secret", "landlock_create_ruleset",
             ], SeccompAction.Errno, 1, []),

@@ -25,13 +25,16 @@ public sealed record SandboxOptions(string Id, LayerDisk? Layers = null, string?
     string? ConsolePath = null, string? LogPath = null, QemuJail? Jail = null, ShareDaemon? Shares = null, IReadOnlyList<NicConfig>? FurtherNics = null);
 
 /// <summary>A machine whose init is the guest agent, and the connection to that agent.</summary>
-public sealed class SandboxMachine : IAsyncDisposable
+public sealed partial class SandboxMachine : IAsyncDisposable
 {
     private readonly SandboxOptions _options;
 
     /// <summary>The template's memory, from which this machine's own differs by what it has written; null where it shares none.</summary>
     private SafeFd? _base;
     private byte[]? _beginning;
+
+    /// <summary>Made of a live template's monitor.</summary>
+    private bool _isTwin;
 
     private SandboxMachine(QemuMachine machine, AgentClient agent, SandboxOptions options)
     {
@@ -42,7 +45,7 @@ public sealed class SandboxMachine : IAsyncDisposable
 
     public QemuMachine Machine { get; }
 
-    /// <summary>Numbers of descriptors in the monitor of a machine that was launched.</summary>
+    /// <summary>Numbers of descriptors in the monitor.</summary>
     internal (int Control, int Data, int Qmp, int Tap) Numbers { get; private init; }
 
     public AgentClient Agent { get; }
@@ -119,9 +122,9 @@ public sealed class SandboxMachine : IAsyncDisposable
             var machine = QemuTwin.Launch(live, hypervisor.Capabilities, (channels[controlNumber], channels[dataNumber]), () =>
             {
                 options = choose();
-                // Disks that are as the template's own take their place; others are put in their drives.
-                layers = Open(options.Layers?.Single, Fcntl.O_RDONLY);
-                writable = Open(new FileInfo(options.WritableDisk ?? "/").Length == Disks.WritableDisk.DefaultBytes ? options.WritableDisk : null, Fcntl.O_RDWR);
+                // Disks that are as the template's own take their place; others are put in their drives. A duplicate has the same layers.
+                layers = Open(live.OfInstance ? null : options.Layers?.Single, Fcntl.O_RDONLY);
+                writable = Open(live.OfInstance || new FileInfo(options.WritableDisk ?? "/").Length == Disks.WritableDisk.DefaultBytes ? options.WritableDisk : null, Fcntl.O_RDWR);
                 var disks = new Dictionary<int, SafeFd>();
                 foreach (var number in layers is null ? [] : live.Files.Layers) disks[number] = layers!;
                 foreach (var number in writable is null ? [] : live.Files.Writable) disks[number] = writable!;
@@ -132,7 +135,8 @@ public sealed class SandboxMachine : IAsyncDisposable
             return await new SandboxMachine(machine, new AgentClient(control, data, FreshStreams()), options!)
             {
                 _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
-            }.BeginTwinAsync(hasLayers: layers is not null, hasWritable: writable is not null, cancellationToken).ConfigureAwait(false);
+                Numbers = (live.Control, live.Data, live.Qmp, live.Tap), _isTwin = !live.OfInstance,
+            }.BeginTwinAsync(hasLayers: live.OfInstance || layers is not null, hasWritable: writable is not null, cancellationToken).ConfigureAwait(false);
         }
         catch
         {
@@ -190,12 +194,30 @@ public sealed class SandboxMachine : IAsyncDisposable
     /// <returns>How long programs of the guest stood still.</returns>
     public async Task<TimeSpan> SaveAsync(SafeFd memory, string statePath, Action whilePaused, CancellationToken cancellationToken = default)
     {
+        var (template, beginning) = await RequireTemplateAsync(cancellationToken).ConfigureAwait(false);
+        SparseFile.Copy(template, memory, Machine.Config.MemoryBytes);
+        return await StandStillAsync(async () =>
+        {
+            PrivatePages.CopyTo(Machine.ProcessId, template, memory);
+            whilePaused();
+            await Machine.SaveDevicesAsync(statePath, beginning, cancellationToken).ConfigureAwait(false);
+        }, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>What the machine was made of, which is all that is known of a machine that can be saved or duplicated.</summary>
+    private async Task<(SafeFd Memory, byte[] Beginning)> RequireTemplateAsync(CancellationToken cancellationToken)
+    {
         if (_base is null || _beginning is null)
             throw HullException.Unsupported($"machine {Machine.Config.Id} was not made from a template or shares files of the host, so it can be neither saved nor duplicated");
         var (_, plugged) = await Machine.Qmp.ExecuteAsync(QmpCommands.QueryMemorySize(), cancellationToken: cancellationToken).ConfigureAwait(false);
         if (plugged > 0)
             throw HullException.Unsupported($"machine {Machine.Config.Id} was given memory while it ran, so it can be neither saved nor duplicated: start it with that much");
-        SparseFile.Copy(_base, memory, Machine.Config.MemoryBytes);
+        return (_base, _beginning);
+    }
+
+    /// <summary>Does something while neither the guest nor its processors run, and answers how long that was.</summary>
+    private async Task<TimeSpan> StandStillAsync(Func<Task> action, CancellationToken cancellationToken)
+    {
         var stopped = System.Diagnostics.Stopwatch.GetTimestamp();
         await Agent.QuiesceAsync(cancellationToken).ConfigureAwait(false);
         try
@@ -203,9 +225,7 @@ public sealed class SandboxMachine : IAsyncDisposable
             await Machine.PauseAsync(cancellationToken).ConfigureAwait(false);
             try
             {
-                PrivatePages.CopyTo(Machine.ProcessId, _base, memory);
-                whilePaused();
-                await Machine.SaveDevicesAsync(statePath, _beginning, cancellationToken).ConfigureAwait(false);
+                await action().ConfigureAwait(false);
             }
             finally
             {

@@ -17,8 +17,9 @@ namespace Hull.Hypervisor.Templates;
 /// <param name="Control">Number of the agent's control channel in it; likewise the following.</param>
 /// <param name="Files">Numbers of its files.</param>
 /// <param name="Generations">How often the disks' media have been exchanged.</param>
+/// <param name="OfInstance">It is itself a twin of an instance's machine, without privileges, and has that one's disks.</param>
 public sealed record LiveTemplate(int Process, string Directory, string Name, int Control, int Data, int Qmp, int Tap, LiveFiles Files,
-    IReadOnlyDictionary<string, int> Generations);
+    IReadOnlyDictionary<string, int> Generations, bool OfInstance = false);
 
 /// <param name="Log">Of what takes its log; likewise its console.</param>
 /// <param name="Layers">Of the disk with layers, which is larger than any: a twin's file in its place is the twin's disk.</param>

@@ -16,6 +16,7 @@ public static class Ptrace
     public const int PTRACE_SETSIGMASK = 0x420b;
     public const int PTRACE_O_TRACECLONE = 8;
     public const int PTRACE_O_EXITKILL = 0x100000;
+    public const int PTRACE_O_SUSPEND_SECCOMP = 0x200000;
     public const int PTRACE_EVENT_CLONE = 3;
     public const int PTRACE_EVENT_STOP = 128;
 }

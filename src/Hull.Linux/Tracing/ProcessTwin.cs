@@ -18,7 +18,10 @@ public sealed record TwinOptions
     /// <summary>Task lists of cgroups (v1) that it enters by itself, which holds nobody up.</summary>
     public IReadOnlyList<SafeFd> Joins { get; init; } = [];
 
-    /// <summary>CLONE_NEW* flags.</summary>
+    /// <summary>
+    /// CLONE_NEW* flags. With CLONE_NEWUSER, which an original without privileges needs for the others and to be another user,
+    /// all ids are the same inside and outside.
+    /// </summary>
     public ulong Namespaces { get; init; }
 
     /// <summary>What is unmounted in its mount namespace.</summary>
@@ -54,7 +57,9 @@ public sealed record TwinOptions
 /// The original is stopped by ptrace(2) and one of its threads made to call clone(2); in the twin the other threads are made
 /// again and given the registers, thread areas and signal masks of theirs. A call that a thread waited in is made again by
 /// both. Event counters of eventfd(2) are made anew, for the two must not wake each other; sockets, pipes and files stay
-/// common unless they are replaced; epoll, io_uring and timer descriptors are refused. x86-64 with glibc.
+/// common unless they are replaced; epoll, io_uring and timer descriptors are refused. Seccomp filters of the original are the twin's too, and are not asked
+/// about what is done here. What the original has in its memory is not trusted: the kernel is asked afterwards who the twin
+/// is. x86-64 with glibc.
 /// </remarks>
 public static class ProcessTwin
 {
@@ -92,26 +97,16 @@ public static class ProcessTwin
         using var memory = ProcessMemory.Open(process);
         using var stopped = new StoppedProcess(process, memory, options.MostWait);
         var counters = EventCounters(process);
-        var giver = stopped.Main.Require("find its maker", SYS_pidfd_open, (ulong)Environment.ProcessId);
-        TracedThread twin;
-        try
-        {
-            twin = stopped.Main.Clone(CloneFlags.CLONE_PARENT | options.Namespaces | CloneFlags.CLONE_CHILD_SETTID | CloneFlags.CLONE_CHILD_CLEARTID,
-                0, stopped.Main.Saved.fs_base + ThreadIdOffset, 0);
-            twin.DieWithTracer();
-        }
-        finally
-        {
-            stopped.Main.Call(SYS_close, giver);
-        }
-
+        var twin = stopped.Main.Clone(CloneFlags.CLONE_PARENT | options.Namespaces | CloneFlags.CLONE_CHILD_SETTID | CloneFlags.CLONE_CHILD_CLEARTID,
+            0, stopped.Main.Saved.fs_base + ThreadIdOffset, 0);
+        twin.DieWithTracer();
         twin.Become(stopped.Main);
         var pidfd = Check.Descriptor(ProcessCalls.PidfdOpen(twin.Id), $"open pidfd of {twin.Id}");
         // The original is not needed any more.
         stopped.Dispose();
         try
         {
-            Finish(twin, stopped.Threads, giver, counters, options);
+            Finish(twin, pidfd, stopped, counters, options);
         }
         catch
         {
@@ -123,21 +118,46 @@ public static class ProcessTwin
         return ChildProcess.AdoptStranger(twin.Id, pidfd, "twin of " + process.ToString(CultureInfo.InvariantCulture));
     });
 
-    private static void Finish(TracedThread twin, List<TracedThread> originals, ulong giver,
+    private static void Finish(TracedThread twin, SafeFd pidfd, StoppedProcess original,
         IReadOnlyList<(int Number, ulong Count, uint Flags)> counters, TwinOptions options)
     {
         using var memory = ProcessMemory.Open(twin.Id);
-        var builder = new TwinBuilder(twin, memory, giver);
+        if ((options.Namespaces & CloneFlags.CLONE_NEWUSER) != 0) MapIds(twin.Id);
+        using var builder = new TwinBuilder(twin, memory, pidfd);
         builder.Unmount(options.Unmounts);
         if (options.UserId != 0 || options.Rest is not null) builder.DropCapabilities();
         builder.RenewCounters(counters);
         Settle(twin, builder, options);
         var rest = options.Rest?.Invoke();
         if (rest is not null) Settle(twin, builder, rest);
-        builder.Confine(rest?.UserId ?? options.UserId, options.Filter);
-        var threads = builder.MakeThreads(originals.Skip(1), ThreadIdOffset);
+        var user = rest?.UserId ?? options.UserId;
+        builder.Confine(user, options.Filter);
+        if (user != 0) RequireConfined(twin.Id, user, original.IsFiltered || options.Filter is not null);
+        var threads = builder.MakeThreads(original.Threads.Skip(1), ThreadIdOffset);
         foreach (var thread in threads) thread.Release();
         twin.Release();
+    }
+
+    private static void MapIds(int process)
+    {
+        foreach (var map in (string[])["uid_map", "gid_map"])
+        {
+            var path = $"/proc/{process}/{map}";
+            using var file = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_WRONLY), $"open {path}");
+            Check.Result(FileCalls.Write(file.Value, "0 0 4294967295\n"u8), $"write {path}");
+        }
+    }
+
+    private static void RequireConfined(int process, uint user, bool filtered)
+    {
+        var status = File.ReadAllLines($"/proc/{process}/status");
+        string[] wanted =
+        [
+            $"Uid:\t{user}\t{user}\t{user}\t{user}", $"Gid:\t{user}\t{user}\t{user}\t{user}", "NoNewPrivs:\t1", "CapPrm:\t0000000000000000",
+            .. filtered ? (string[])["Seccomp:\t2"] : [],
+        ];
+        if (wanted.FirstOrDefault(line => !status.Contains(line)) is { } missing)
+            throw new HullException(ErrorKind.PermissionDenied, $"process {process} was to be confined, but not so: {missing.Replace('\t', ' ')}");
     }
 
     private static void Settle(TracedThread twin, TwinBuilder builder, TwinOptions options)
@@ -194,6 +214,7 @@ public static class ProcessTwin
         public StoppedProcess(int process, ProcessMemory memory, TimeSpan mostWait)
         {
             var instruction = CallInstruction(process, memory, mostWait);
+            IsFiltered = !File.ReadLines($"/proc/{process}/status").Contains("Seccomp:\t0");
             try
             {
                 // Until there is none that a thread has made meanwhile which was not stopped yet.
@@ -225,6 +246,9 @@ public static class ProcessTwin
 
         public TracedThread Main => Threads[0];
 
+        /// <summary>Whether a seccomp filter is asked about its calls.</summary>
+        public bool IsFiltered { get; }
+
         public void Dispose()
         {
             if (_released) return;
@@ -248,7 +272,7 @@ public static class ProcessTwin
         {
             try
             {
-                Threads.Add(TracedThread.Stop(id, instruction, mostWait));
+                Threads.Add(TracedThread.Stop(id, instruction, mostWait, IsFiltered));
                 return true;
             }
             catch (HullException cause) when (cause.Errno == Errno.ESRCH)

@@ -19,11 +19,13 @@ internal sealed unsafe class TracedThread
 
     private readonly ulong _callInstruction;
     private readonly TimeSpan _mostWait;
+    private readonly int _options;
     private byte[] _extended = [];
     private ulong _mask;
     private UserRegisters _saved;
 
-    private TracedThread(int id, ulong callInstruction, TimeSpan mostWait) => (Id, _callInstruction, _mostWait) = (id, callInstruction, mostWait);
+    private TracedThread(int id, ulong callInstruction, TimeSpan mostWait, int options) =>
+        (Id, _callInstruction, _mostWait, _options) = (id, callInstruction, mostWait, options);
 
     /// <summary>Thread id in this process's namespace.</summary>
     public int Id { get; }
@@ -34,10 +36,11 @@ internal sealed unsafe class TracedThread
     /// <summary>Attaches to a thread, which runs or waits, and stops it. New threads and processes it makes will be attached too.</summary>
     /// <param name="callInstruction">Address of a system call instruction in its memory.</param>
     /// <param name="mostWait">A stop comes within microseconds; what takes longer than this is not going to stop, and an error.</param>
-    public static TracedThread Stop(int id, ulong callInstruction, TimeSpan mostWait)
+    /// <param name="unfiltered">While it is attached, no seccomp filter is asked about its calls or its clones', which needs CAP_SYS_ADMIN.</param>
+    public static TracedThread Stop(int id, ulong callInstruction, TimeSpan mostWait, bool unfiltered)
     {
-        var thread = new TracedThread(id, callInstruction, mostWait);
-        thread.Demand(thread.Trace(PTRACE_SEIZE, 0, PTRACE_O_TRACECLONE), "attach to");
+        var thread = new TracedThread(id, callInstruction, mostWait, PTRACE_O_TRACECLONE | (unfiltered ? PTRACE_O_SUSPEND_SECCOMP : 0));
+        thread.Demand(thread.Trace(PTRACE_SEIZE, 0, thread._options), "attach to");
         thread.Demand(thread.Trace(PTRACE_INTERRUPT), "stop");
         thread.AwaitStop(PTRACE_EVENT_STOP);
         thread.Save();
@@ -68,7 +71,7 @@ internal sealed unsafe class TracedThread
         AwaitStop(PTRACE_EVENT_CLONE);
         ulong message = 0;
         Demand(Trace(PTRACE_GETEVENTMSG, 0, (nint)(&message)), "learn the clone of");
-        var child = new TracedThread((int)message, _callInstruction, _mostWait);
+        var child = new TracedThread((int)message, _callInstruction, _mostWait, _options);
         child.AwaitStop(PTRACE_EVENT_STOP);
         Demand(Trace(PTRACE_SINGLESTEP), "continue");
         AwaitStop(0);
@@ -77,7 +80,7 @@ internal sealed unsafe class TracedThread
     }
 
     /// <summary>Ends the thread's process with this one, unless it is let go before.</summary>
-    public void DieWithTracer() => Demand(Trace(PTRACE_SETOPTIONS, 0, PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL), "bind");
+    public void DieWithTracer() => Demand(Trace(PTRACE_SETOPTIONS, 0, _options | PTRACE_O_EXITKILL), "bind");
 
     /// <summary>Makes another thread's state this one's, to be continued with; the memory must be the same.</summary>
     public void Become(TracedThread other) => (_saved, _extended, _mask) = (other._saved, other._extended, other._mask);

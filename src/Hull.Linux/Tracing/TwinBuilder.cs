@@ -3,12 +3,13 @@ using System.Text;
 using Hull.Core;
 using Hull.Linux.Abi;
 using Hull.Linux.Seccomp;
+using Hull.Linux.Syscalls;
 using static Hull.Linux.Abi.SyscallNumber;
 
 namespace Hull.Linux.Tracing;
 
 /// <summary>Makes a fresh copy of a process, of which only one thread is there and stopped, what it is to be.</summary>
-internal sealed class TwinBuilder
+internal sealed class TwinBuilder : IDisposable
 {
     private const ulong ScratchBytes = 1 << 16;
     private const int ReadWrite = 3; // PROT_READ | PROT_WRITE
@@ -18,27 +19,38 @@ internal sealed class TwinBuilder
     private const int NoNewPrivileges = 38; // PR_SET_NO_NEW_PRIVS
     private const int FilterMode = 1; // SECCOMP_SET_MODE_FILTER
     private const int DropCapability = 24; // PR_CAPBSET_DROP
+    private const int CapabilityVersion = 0x20080522; // _LINUX_CAPABILITY_VERSION_3
+    private const int CloseReceived = 0x40000000; // MSG_CMSG_CLOEXEC
 
     private readonly TracedThread _main;
     private readonly ProcessMemory _memory;
-    private readonly ulong _giver;
     private readonly ulong _scratch;
 
-    /// <param name="giver">In the twin, the pidfd of this process.</param>
-    public TwinBuilder(TracedThread main, ProcessMemory memory, ulong giver)
+    /// <summary>A socket whose far end the twin has as <see cref="_received"/>: files are sent to it, for which it needs no right over this process.</summary>
+    private readonly SafeFd _giver;
+    private readonly ulong _received;
+
+    /// <param name="pidfd">Of the twin.</param>
+    public TwinBuilder(TracedThread main, ProcessMemory memory, SafeFd pidfd)
     {
-        (_main, _memory, _giver) = (main, memory, giver);
+        (_main, _memory) = (main, memory);
         _scratch = main.Require("find room", SYS_mmap, 0, ScratchBytes, ReadWrite, PrivateAnonymous, ulong.MaxValue);
+        Require("make a channel", SYS_socketpair, Sockets.AF_UNIX, Sockets.SOCK_SEQPACKET | CloseOnExec, 0, _scratch);
+        Span<byte> ends = stackalloc byte[2 * sizeof(int)];
+        memory.Read(_scratch, ends);
+        _received = BinaryPrimitives.ReadUInt32LittleEndian(ends);
+        var near = BinaryPrimitives.ReadUInt32LittleEndian(ends[sizeof(int)..]);
+        _giver = Check.Descriptor(ProcessCalls.PidfdGetFd(pidfd.Value, (int)near), $"take the end of a channel");
+        Require("close a descriptor", SYS_close, near);
     }
 
     /// <summary>Has the twin, which has one thread, put itself into cgroups.</summary>
     public void EnterCgroups(IReadOnlyList<SafeFd> files)
     {
         if (files.Count == 0) return;
-        _memory.Write(_scratch, "0"u8);
-        foreach (var file in files)
+        foreach (var taken in Take(files))
         {
-            var taken = Require("take a descriptor", SYS_pidfd_getfd, _giver, (ulong)file.Value);
+            _memory.Write(_scratch, "0"u8);
             Require("enter a cgroup", SYS_write, taken, _scratch, 1);
             Require("close a descriptor", SYS_close, taken);
         }
@@ -47,9 +59,9 @@ internal sealed class TwinBuilder
     /// <summary>Puts the given open files in the place of the original's.</summary>
     public void ExchangeDescriptors(IReadOnlyDictionary<int, SafeFd> descriptors)
     {
-        foreach (var (number, file) in descriptors)
+        var order = descriptors.ToList();
+        foreach (var (taken, (number, _)) in Take(order.ConvertAll(entry => entry.Value)).Zip(order))
         {
-            var taken = Require("take a descriptor", SYS_pidfd_getfd, _giver, (ulong)file.Value);
             Require("place a descriptor", SYS_dup3, taken, (ulong)number, CloseOnExec);
             Require("close a descriptor", SYS_close, taken);
         }
@@ -85,6 +97,8 @@ internal sealed class TwinBuilder
         return made;
     }
 
+    public void Dispose() => _giver.Dispose();
+
     public void Unmount(IReadOnlyList<string> paths)
     {
         foreach (var path in paths)
@@ -107,12 +121,18 @@ internal sealed class TwinBuilder
     /// <param name="userId">0 keeps the original's.</param>
     public void Confine(uint userId, SeccompProgram? program)
     {
-        Require("close a descriptor", SYS_close, _giver);
+        Require("close a descriptor", SYS_close, _received);
+        _giver.Dispose();
         if (userId != 0)
         {
             Require("drop groups", SYS_setgroups, 0, 0);
             Require("set the group", SYS_setresgid, userId, userId, userId);
             Require("set the user", SYS_setresuid, userId, userId, userId);
+            // A user namespace's first process has them all, and who was not root there keeps them through a change of user.
+            Span<byte> none = stackalloc byte[32]; // struct __user_cap_header_struct and two of __user_cap_data_struct
+            BinaryPrimitives.WriteInt32LittleEndian(none, CapabilityVersion);
+            _memory.Write(_scratch, none);
+            Require("give capabilities up", SYS_capset, _scratch, _scratch + 8);
         }
 
         Require("refuse new privileges", SYS_prctl, NoNewPrivileges, 1);
@@ -125,6 +145,34 @@ internal sealed class TwinBuilder
         _memory.Write(_scratch, header);
         _memory.Write(_scratch + headerBytes, filter.Instructions);
         Require("confine itself", SYS_seccomp, FilterMode, filter.Flags, _scratch);
+    }
+
+    /// <summary>Gives the twin open files, and answers what numbers they have there (unix(7), SCM_RIGHTS).</summary>
+    private List<ulong> Take(IReadOnlyList<SafeFd> files)
+    {
+        const int most = 64, headerBytes = 16, vectorAt = 64, byteAt = 80, controlAt = 128;
+        var taken = new List<ulong>();
+        var message = new byte[controlAt];
+        var control = new byte[headerBytes + most * sizeof(int)];
+        foreach (var some in files.Chunk(most))
+        {
+            Check.Result(SocketCalls.Send(_giver.Value, [0], Array.ConvertAll(some, file => file.Value)), $"give files to a twin");
+            BinaryPrimitives.WriteUInt64LittleEndian(message.AsSpan(16), _scratch + vectorAt); // msg_iov
+            BinaryPrimitives.WriteUInt64LittleEndian(message.AsSpan(24), 1);
+            BinaryPrimitives.WriteUInt64LittleEndian(message.AsSpan(32), _scratch + controlAt); // msg_control
+            BinaryPrimitives.WriteUInt64LittleEndian(message.AsSpan(40), (ulong)control.Length);
+            BinaryPrimitives.WriteUInt64LittleEndian(message.AsSpan(vectorAt), _scratch + byteAt);
+            BinaryPrimitives.WriteUInt64LittleEndian(message.AsSpan(vectorAt + 8), 1);
+            _memory.Write(_scratch, message);
+            Require("take files", SYS_recvmsg, _received, _scratch, CloseReceived);
+            _memory.Read(_scratch + controlAt, control);
+            if (BinaryPrimitives.ReadInt64LittleEndian(control) != headerBytes + some.Length * sizeof(int))
+                throw HullException.Internal($"process {_main.Id} did not take all of {some.Length} files");
+            for (var index = 0; index < some.Length; index++)
+                taken.Add(BinaryPrimitives.ReadUInt32LittleEndian(control.AsSpan(headerBytes + index * sizeof(int))));
+        }
+
+        return taken;
     }
 
     private ulong Require(string what, nint number, ulong a = 0, ulong b = 0, ulong c = 0, ulong d = 0, ulong e = 0) =>

@@ -9,7 +9,7 @@ public static class BusyboxRoot
     [
         "sh", "ls", "cat", "echo", "true", "false", "sleep", "id", "env", "pwd", "kill", "ps", "mkdir", "rm", "touch", "head", "tail", "seq",
         "stty", "tty", "hostname", "mount", "grep", "wc", "dd", "nc", "ip", "ping", "wget", "httpd", "ulimit", "stat", "readlink", "chmod",
-        "chown", "ln", "cp", "mv", "test", "yes", "date", "nproc", "free", "df", "which", "printf", "cut", "tr", "sort", "md5sum", "trap",
+        "chown", "ln", "cp", "mv", "test", "yes", "date", "nproc", "free", "df", "which", "printf", "cut", "tr", "sort", "md5sum", "trap", "od",
     ];
 
     public static void Make(string directory)
@@ -21,6 +21,7 @@ public static class BusyboxRoot
         foreach (var applet in s_applets) File.CreateSymbolicLink(Path.Combine(directory, "bin", applet), "busybox");
         Write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:User:/home/user:/bin/sh\n");
         Write("etc/group", "root:x:0:\nwheel:x:10:root\nuser:x:1000:\nextra:x:2000:user\n");
+        Write("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
         Write("etc/plain", "not a program\n");
         Write("data/seed", "seed\n");
 

@@ -66,7 +66,7 @@ public sealed class TwinTests(VmFixture vm) : IDisposable
             Assert.Contains($"Uid:\t{user}\t{user}\t{user}\t{user}", status);
             Assert.Contains("CapBnd:\t0000000000000000", status);
             Assert.Contains("Seccomp:\t2", status);
-            foreach (var kind in (string[])["pid", "mnt", "net", "ipc", "uts"])
+            foreach (var kind in (string[])["mnt", "net", "ipc", "uts"])
                 Assert.NotEqual(Namespace(live.Process, kind), Namespace(twin.Machine.ProcessId, kind));
             Assert.DoesNotContain(" /proc ", File.ReadAllText($"/proc/{twin.Machine.ProcessId}/mountinfo"));
             Assert.Contains($"hull-{IdOf(index)[..12]}", File.ReadAllText($"/proc/{twin.Machine.ProcessId}/cmdline"));

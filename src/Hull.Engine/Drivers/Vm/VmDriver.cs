@@ -241,7 +241,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             MemoryBytes = saved?.Record.MemoryBytes ?? shape.MemoryBytes,
             Processors = saved?.Record.Processors ?? shape.Processors,
             Guest = saved?.Record.Guest ?? guest,
-            Template = saved is null ? template : new TemplateSource("", PathOf(saved.Memory), saved.StatePath, saved.WritablePath),
+            Template = saved is null ? template : new TemplateSource("", PathOf(saved.Memory), saved.StatePath, saved.WritablePath, saved.Live),
             Adopted = saved?.Record.Container,
             Layers = spec.Root.LayerFiles,
             WritableDisk = writable,

@@ -8,14 +8,17 @@ namespace Hull.Engine.Drivers.Vm;
 
 /// <summary>
 /// A machine as it was at one moment: RAM in a sealed memory file of this process, from which others begin by private mapping
-/// as from a template, and in a directory the state of its devices, its disk and what it was.
+/// as from a template, and in a directory the state of its devices, its disk and what it was. Or a twin of it that stands still
+/// for as long as this is there, which others are made of as of a live template; the memory file is then its template's.
 /// </summary>
 internal sealed class VmSaved : ISavedInstance
 {
     private const string RecordName = "saved.json";
 
-    private VmSaved(string directory, MemoryFile memory, VmSavedRecord record, TimeSpan pause) =>
-        (Directory, Memory, Record, Pause) = (directory, memory, record, pause);
+    private readonly MachineHold? _hold;
+
+    private VmSaved(string directory, MemoryFile memory, VmSavedRecord record, TimeSpan pause, MachineHold? hold = null) =>
+        (Directory, Memory, Record, Pause, _hold) = (directory, memory, record, pause, hold);
 
     public string Directory { get; }
 
@@ -25,6 +28,9 @@ internal sealed class VmSaved : ISavedInstance
 
     public TimeSpan Pause { get; }
 
+    /// <summary>The twin; null where there is none.</summary>
+    public LiveTemplate? Live => _hold?.Live;
+
     public string StatePath => Path.Combine(Directory, "state");
 
     public string WritablePath => Path.Combine(Directory, "writable.img");
@@ -32,6 +38,7 @@ internal sealed class VmSaved : ISavedInstance
     public static async Task<VmSaved> SaveAsync(VmControl control, VmBundle bundle, string directory, bool keep)
     {
         System.IO.Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (!keep && await TryHoldAsync(control, bundle, directory).ConfigureAwait(false) is { } held) return held;
         var memory = MemoryFile.Create("hull-saved", bundle.MemoryBytes);
         try
         {
@@ -54,6 +61,20 @@ internal sealed class VmSaved : ISavedInstance
         }
     }
 
+    private static async Task<VmSaved?> TryHoldAsync(VmControl control, VmBundle bundle, string directory)
+    {
+        try
+        {
+            var hold = await control.HoldAsync(directory).ConfigureAwait(false);
+            return new VmSaved(directory, hold.Memory, new VmSavedRecord(hold.Container, bundle.MemoryBytes, bundle.Processors, bundle.Guest), hold.Pause, hold);
+        }
+        catch (HullException cause) when (cause.Kind is ErrorKind.Unsupported or ErrorKind.PermissionDenied or ErrorKind.Internal)
+        {
+            // Not made of a live template, or nothing can be made twice here: it is saved.
+            return null;
+        }
+    }
+
     public static VmSaved Open(string directory)
     {
         var record = AtomicFile.TryReadJson(Path.Combine(directory, RecordName), VmSavedJson.Default.VmSavedRecord)
@@ -61,7 +82,11 @@ internal sealed class VmSaved : ISavedInstance
         return new VmSaved(directory, MemoryFile.Load("hull-saved", Path.Combine(directory, "memory")), record, TimeSpan.Zero);
     }
 
-    public void Dispose() => Memory.Dispose();
+    public void Dispose()
+    {
+        _hold?.Dispose();
+        Memory.Dispose();
+    }
 }
 
 /// <summary>What a saved machine was: another can go on from it only with the same program and parts.</summary>

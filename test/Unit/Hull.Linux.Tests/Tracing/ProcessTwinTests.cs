@@ -69,6 +69,50 @@ public sealed class ProcessTwinTests
     }
 
     [Fact]
+    public void A_twin_of_one_without_privileges_is_another_user_in_namespaces_of_its_own()
+    {
+        RequireTracing();
+        using var original = new Echo();
+        using var streams = new Streams();
+        using var further = new Streams();
+        using var confined = ProcessTwin.Create(original.Process.Pid, new TwinOptions
+        {
+            Descriptors = streams.ForProcess,
+            UserId = 1_999_999_998,
+            // Nothing that makes a twin is allowed to it.
+            Filter = SeccompFilter.Get(new SeccompPolicy
+            {
+                DefaultAction = SeccompAction.Allow,
+                Rules = [new SeccompRule(["clone", "recvmsg", "socketpair", "dup3", "eventfd2", "setresuid", "setgroups", "capset"], SeccompAction.Errno, 1, [])],
+            }, null),
+        });
+        Assert.Equal("confined", streams.Ask("confined"));
+        using var twin = ProcessTwin.Create(confined.Pid, new TwinOptions
+        {
+            Descriptors = further.ForProcess,
+            Namespaces = CloneFlags.CLONE_NEWUSER | CloneFlags.CLONE_NEWNS | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS | CloneFlags.CLONE_NEWNET,
+            UserId = 1_999_999_999,
+        });
+        Assert.Equal("twin", further.Ask("twin"));
+        Assert.Equal("still confined", streams.Ask("still confined"));
+        var status = File.ReadAllLines($"/proc/{twin.Pid}/status");
+        Assert.Contains("Uid:\t1999999999\t1999999999\t1999999999\t1999999999", status);
+        Assert.Contains("CapEff:\t0000000000000000", status);
+        Assert.Contains("CapPrm:\t0000000000000000", status);
+        Assert.Contains("CapBnd:\t0000000000000000", status);
+        Assert.Contains("NoNewPrivs:\t1", status);
+        Assert.Contains("Seccomp:\t2", status);
+        foreach (var kind in (string[])["user", "mnt", "net", "ipc", "uts"])
+            Assert.NotEqual(new FileInfo($"/proc/{confined.Pid}/ns/{kind}").LinkTarget, new FileInfo($"/proc/{twin.Pid}/ns/{kind}").LinkTarget);
+        // It does not end with the one it was made of.
+        confined.Kill(9);
+        ProcessCalls.Wait(confined.Pid, 0, out _);
+        Assert.Equal("alone", further.Ask("alone"));
+        twin.Kill(9);
+        ProcessCalls.Wait(twin.Pid, 0, out _);
+    }
+
+    [Fact]
     public void What_fails_leaves_the_original_as_it_was_and_no_twin()
     {
         RequireTracing();
