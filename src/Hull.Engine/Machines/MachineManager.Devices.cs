@@ -122,9 +122,12 @@ public sealed partial class MachineManager
     private FirmwareBoot Firmware(MachineRecord record)
     {
         if (record.Config.Firmware == "bios") return new FirmwareBoot();
-        var firmware = UefiFirmware.For(record.Config.Architecture) ?? throw HullException.Unsupported($"no UEFI firmware is known for '{record.Config.Architecture}'");
         var variables = Path.Combine(_store.DirectoryOf(record.Id), "uefi-variables.fd");
-        if (!File.Exists(variables))
+        var isNew = !File.Exists(variables);
+        var firmware = UefiFirmware.Find(record.Config.Architecture, isNew ? null : variables) ?? throw HullException.Unsupported(isNew
+            ? $"no UEFI firmware for '{record.Config.Architecture}' is installed"
+            : $"no UEFI firmware is installed that reads the variables of machine '{record.Config.Name}': {variables} has {new FileInfo(variables).Length} bytes; install the firmware it began with, or remove the file, and the boot entries in it, to begin anew");
+        if (isNew)
         {
             // Under its name only when it is whole: half a store is one that the firmware cannot read.
             var part = Path.Combine(_store.DirectoryOf(record.Id), ".uefi-variables.fd");

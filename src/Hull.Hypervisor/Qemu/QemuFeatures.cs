@@ -31,7 +31,7 @@ internal static class QemuFeatures
             [HypervisorFeature.TrustedPlatformModule] = Exists("/usr/bin/swtpm")
                 ? FeatureSupport.Yes
                 : FeatureSupport.No("swtpm is not installed"),
-            [HypervisorFeature.UefiFirmware] = UefiFirmware.For(installation.Architecture) is { } firmware && Exists(firmware.Code)
+            [HypervisorFeature.UefiFirmware] = UefiFirmware.Find(installation.Architecture) is not null
                 ? FeatureSupport.Yes
                 : FeatureSupport.No($"the package {(x86 ? "ovmf" : "qemu-efi-aarch64")} is not installed"),
         };

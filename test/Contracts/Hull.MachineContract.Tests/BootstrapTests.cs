@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Hull.Hypervisor.CloudInit;
 using Hull.Hypervisor.Disks;
+using Hull.Hypervisor.Qemu;
 using Hull.Testing;
 
 namespace Hull.MachineContract.Tests;
@@ -8,14 +9,13 @@ namespace Hull.MachineContract.Tests;
 /// <summary>A bootstrapped disk comes up by either firmware and does what its seed says.</summary>
 public sealed class BootstrapTests
 {
-    private const string Firmware = "/usr/share/OVMF/OVMF_CODE.fd";
-
     /// <summary>To the end: cloud-init runs what the seed says, and the machine powers itself off.</summary>
     [Fact]
     public Task BootsByUefiAndHeedsItsSeed()
     {
-        Require.That(File.Exists(Firmware), "needs the package ovmf");
-        return BootsAsync(["-drive", $"if=pflash,format=raw,readonly=on,file={Firmware}"], "HULL-seeded-DONE");
+        var firmware = UefiFirmware.Find("amd64");
+        Require.That(firmware is not null, "needs the package ovmf");
+        return BootsAsync(["-drive", $"if=pflash,format=raw,readonly=on,file={firmware!.Code}"], "HULL-seeded-DONE");
     }
 
     /// <summary>As far as the other firmware matters: loader, kernel, root file system, init.</summary>
