@@ -10,8 +10,13 @@ test="$build $run gcc libc6-dev libseccomp-dev busybox-static crun runc podman b
       ovmf qemu-system-arm qemu-efi-aarch64 swtpm ipxe memtest86+ dosfstools mtools fdisk iptables attr libcap2-bin xz-utils systemd openssh-server zsh fish zstd bzip2"
 # The Node clients: where there is a Node with its npm from elsewhere, it stays.
 command -v npm > /dev/null || test="$test nodejs npm"
-bench="$test hyperfine wrk time"
 demo="docker.io"
+# The client is a package of its own from Debian 13 on.
+if [ "$(. /etc/os-release && echo "${VERSION_ID:-0}")" -ge 13 ]; then
+    test="$test docker-cli"
+    demo="$demo docker-cli"
+fi
+bench="$test hyperfine wrk time"
 
 wanted=""
 for group in "${@:-run}"; do
