@@ -88,7 +88,7 @@ pairs() {
 pss() { for pid in "$@"; do cat "/proc/$pid/smaps_rollup" 2> /dev/null; done | awk '/^Pss:/ { sum += $2 } END { print sum + 0 }'; }
 
 # What an engine costs beside its containers' own processes.
-pss_hull() { pss $(pgrep -f "hulld --data-root $work/hull ") $(pgrep -f 'hull-shim (-|'"$work/run/hull"')'); }
+pss_hull() { pss "${pids[0]}" $(pgrep -P "${pids[0]}" -x hull-shim); }
 pss_docker() { pss $(cat "$work/docker.pid") $(pgrep -P "$(cat "$work/docker.pid")") $(pgrep -f "containerd-shim.*$work/run/docker"); }
 pss_podman() { pss $(pgrep -f "conmon.*$work/podman"); }
 

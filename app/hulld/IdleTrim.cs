@@ -54,6 +54,7 @@ internal sealed class IdleTrim : IDisposable
         Volatile.Write(ref armed, 0);
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         MemoryCalls.TrimHeap();
-        MemoryCalls.DropProgramPages();
+        FilePages.DropConstants();
+        FilePages.PageOutData();
     }
 }

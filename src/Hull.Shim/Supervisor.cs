@@ -25,7 +25,7 @@ internal sealed partial class Supervisor : IReady
     private readonly Reaper _reaper;
     private string _directory = "";
     private SafeFd? _listener;
-    private readonly byte[] _buffer = new byte[32 * 1024];
+    private readonly ReadBuffer _buffer = new();
     private readonly List<ControlConnection> _connections = [];
     private readonly Dictionary<string, ShimProcess> _execs = [];
     private CreateMessage? _create;
@@ -42,12 +42,15 @@ internal sealed partial class Supervisor : IReady
     private bool _cleaned;
     private bool _starting;
     private bool _trimming;
+    private long _lastWork;
 
     public Supervisor(EventLoop loop)
     {
         _loop = loop;
         _reaper = new Reaper(loop);
         loop.AfterRound = AfterRound;
+        // It may be kept for an instance to come.
+        TrimLater();
     }
 
     /// <summary>A connection that exists from the start: the engine's end of the socket pair the shim was born with.</summary>
@@ -230,20 +233,31 @@ internal sealed partial class Supervisor : IReady
     }
 
     /// <summary>
-    /// Gives back the memory that making a container or an exec took, once things have been quiet for a second: what lives
-    /// shorter never pays for it, and what lives long is small for all but its first moment.
+    /// Gives back the memory that starting, making a container or an exec took, once things have been quiet for a second: what
+    /// lives shorter never pays for it, and what lives long is small for all but its first moment.
     /// </summary>
     private void TrimLater()
     {
+        _lastWork = Environment.TickCount64;
         if (_trimming) return;
         _trimming = true;
-        _loop.After(TrimDelay, () =>
+        _loop.After(TrimDelay, Trim);
+    }
+
+    private void Trim()
+    {
+        var left = _lastWork + TrimDelay - Environment.TickCount64;
+        if (left > 0)
         {
-            _trimming = false;
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-            MemoryCalls.TrimHeap();
-            MemoryCalls.DropProgramPages();
-        });
+            _loop.After((int)left, Trim);
+            return;
+        }
+
+        _trimming = false;
+        _buffer.Release();
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        MemoryCalls.TrimHeap();
+        FilePages.DropConstants();
     }
 
     /// <summary>The shim ends when its container has, is cleaned up, and everything was handed on.</summary>

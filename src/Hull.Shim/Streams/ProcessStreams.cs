@@ -10,7 +10,7 @@ namespace Hull.Shim.Streams;
 /// feeds it what attachments send. While any attachment is more than its buffer behind, reading stops: the pipe fills
 /// and the process waits, as it would on any pipe. Nothing is dropped.
 /// </summary>
-internal sealed class ProcessStreams(EventLoop loop, LogSink log, byte[] buffer) : IDisposable
+internal sealed class ProcessStreams(EventLoop loop, LogSink log, ReadBuffer buffer) : IDisposable
 {
     private readonly List<Attachment> _attachments = [];
     private OutputPipe? _output;
@@ -233,7 +233,18 @@ internal sealed class ProcessStreams(EventLoop loop, LogSink log, byte[] buffer)
 
     private EventLoop Loop => loop;
 
-    private byte[] Buffer => buffer;
+    private byte[] Buffer => buffer.Bytes;
+}
+
+/// <summary>What processes write passes through here: one for all, because the loop reads one at a time.</summary>
+internal sealed class ReadBuffer
+{
+    private byte[]? _bytes;
+
+    public byte[] Bytes => _bytes ??= new byte[32 * 1024];
+
+    /// <summary>Nothing is read for now: the next read makes it again.</summary>
+    public void Release() => _bytes = null;
 }
 
 /// <summary>O_NONBLOCK on and off.</summary>

@@ -40,6 +40,14 @@ public abstract partial class InstanceContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Output_after_a_long_silence_is_complete()
+    {
+        // Longer than a supervisor waits until it gives memory back.
+        var (code, output, _) = await Host.CompleteAsync("sh", "-c", "echo one; sleep 2; echo two; sleep 2; head -c 100000 /dev/zero | tr '\\0' x; exit 3");
+        Assert.Equal((3, "one\ntwo\n" + new string('x', 100_000)), (code, output));
+    }
+
+    [Fact]
     public async Task Death_by_signal_is_128_and_the_signal()
     {
         var (code, _, _) = await Host.CompleteAsync("sh", "-c", "sleep 60 & kill -9 $!; wait $!; exit $?");
