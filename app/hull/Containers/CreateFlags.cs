@@ -116,7 +116,7 @@ internal sealed class CreateFlags
         .Value("annotation", null, "key=value", "annotation; vm.memory, vm.cpus … are options of the virtual machine", v => AddPair(host.Annotations ??= [], v))
         .Value("platform", null, "os/arch", "platform of the image", v => Platform = v)
         .Value("pull", null, "when", "missing (default), always or never", v => Pull = Choice("pull", v, "missing", "always", "never"))
-        .Switch("quiet", 'q', "do not show the progress of a pull", v => Quiet = v)
+        .Switch("quiet", 'q', "do not show what is waited for, such as a pull", v => Quiet = v)
         .Value("cidfile", null, "file", "write the container's id to a file", v => IdFile = v)
         .Value("isolation", null, "isolation", "container or vm", v => host.Isolation = v)
         .Value("runtime", null, "name", "OCI runtime to use", v => host.Runtime = v);

@@ -47,7 +47,11 @@ internal sealed class RunVerb : Verb, ICommandRunner
     {
         var path = "/hull/v1/run?attach=" + attach + Query();
         var body = RequestJson.Write(request);
-        var stream = WithPull(call, request.Image!, () => call.Engine.Hijack(path, body, raw: true));
+        var stream = WithPull(call, request.Image!, () =>
+        {
+            using var notice = StartNotice.For(call, request.HostConfig, create.Quiet);
+            return call.Engine.Hijack(path, body, raw: true);
+        });
         using var session = new StreamSession(call, stream);
         var id = stream.Header("Hull-Workload") ?? throw HullException.Internal("the engine did not say what it made");
         WriteIdFile(id);
@@ -66,6 +70,7 @@ internal sealed class RunVerb : Verb, ICommandRunner
         WriteIdFile(id);
         try
         {
+            using var notice = StartNotice.For(call, request.HostConfig, create.Quiet);
             call.Engine.Call("POST", $"/containers/{id}/start");
         }
         catch (HullException) when (create.Remove)

@@ -26,6 +26,9 @@ public sealed class GuestImageBuilder(string directory, string agent)
 
     private static readonly HashSet<string> OptionalModules = ["crc32c_intel", "crc32c_generic", "virtio_scsi", "virtio_balloon", "af_packet", "virtiofs"];
 
+    /// <summary>The kernel's package, unpacked.</summary>
+    private const string KernelTree = "kernel.deb";
+
     /// <summary>Libraries the agent opens by name when it needs them.</summary>
     private static readonly string[] LateLibraries = ["libseccomp.so.2"];
 
@@ -48,13 +51,16 @@ public sealed class GuestImageBuilder(string directory, string agent)
         return new GuestImage(digest, Path.Combine(target, "kernel"), Path.Combine(target, "initrd"), manifest.Release);
     }
 
+    /// <summary>Whether a kernel was fetched into a directory of images.</summary>
+    public static bool HasKernel(string directory) => Directory.Exists(Path.Combine(directory, KernelTree));
+
     /// <summary>Fetches the kernel that apt has now; a new one is used from the next <see cref="GetAsync"/> on.</summary>
     public async Task UpdateKernelAsync(CancellationToken cancellationToken = default)
     {
         var incoming = Path.Combine(directory, "kernel.new");
         DeleteTree(incoming);
         var tree = await KernelPackage.DownloadAsync(incoming, cancellationToken).ConfigureAwait(false);
-        var kept = Path.Combine(directory, "kernel.deb");
+        var kept = Path.Combine(directory, KernelTree);
         DeleteTree(kept);
         Directory.Move(tree, kept);
         DeleteTree(incoming);
@@ -62,7 +68,7 @@ public sealed class GuestImageBuilder(string directory, string agent)
 
     private async Task<OwnKernel> DebianKernelAsync(CancellationToken cancellationToken)
     {
-        var tree = Path.Combine(directory, "kernel.deb");
+        var tree = Path.Combine(directory, KernelTree);
         if (!Directory.Exists(tree)) await UpdateKernelAsync(cancellationToken).ConfigureAwait(false);
         var kernel = Directory.GetFiles(Path.Combine(tree, "boot"), "vmlinu?-*").Single();
         // Below /usr from Debian 13 on.

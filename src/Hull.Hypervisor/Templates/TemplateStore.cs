@@ -15,7 +15,11 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
 {
     private readonly ConcurrentDictionary<string, Lazy<Task<Template>>> _templates = new();
     private readonly ConcurrentDictionary<string, SemaphoreSlim> _boots = new();
+    private readonly ConcurrentDictionary<string, SandboxShape> _booting = new();
     private readonly WritableDisk _disks = new(Path.Combine(directory, "disks"));
+
+    /// <summary>What is being booted now.</summary>
+    public IReadOnlyCollection<SandboxShape> Booting => [.. _booting.Values];
 
     /// <summary>
     /// The template for a shape, booted now if there is none. Callers that ask meanwhile wait for the same boot; a boot
@@ -67,10 +71,15 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
         try
         {
             // The memory is put in place last: where it is, the state and the disk beside it are whole.
-            if (!File.Exists(memory) || !File.Exists(state)) await BootAsync(home, files, shape, guest).ConfigureAwait(false);
+            if (!File.Exists(memory) || !File.Exists(state))
+            {
+                _booting[files] = shape;
+                await BootAsync(home, files, shape, guest).ConfigureAwait(false);
+            }
         }
         finally
         {
+            _booting.TryRemove(files, out _);
             gate.Release();
         }
 

@@ -72,6 +72,9 @@ public sealed class InfoAnswer
 
 public sealed class IsolationInfo
 {
+    /// <summary>The fact that says, for people, what those who start something have to wait for at present.</summary>
+    public const string Preparing = "preparing";
+
     public IReadOnlyDictionary<string, string> Facts { get; set; } = new Dictionary<string, string>();
     public IReadOnlyList<string> Supported { get; set; } = [];
 

@@ -47,6 +47,18 @@ public sealed class IsolationTests
         engine.Docker(docker, "network", "rm", "both").Ok();
     }
 
+    [Fact]
+    public void WhatAMachineHasToWaitForIsSaid()
+    {
+        // Nobody else has machines of this size, which is rounded up.
+        string[] run = ["run", "--rm", "--isolation", "vm", "-m", "150m", "--network", "none", "busybox", "echo", "ran"];
+        var first = engine.Run(Repository.Executable("hull"), null, run).Ok();
+        Assert.Equal("ran\n", first.Output);
+        Assert.Contains("booting a template for machines of 192 MiB and 1 CPU", first.Error, StringComparison.Ordinal);
+        var second = engine.Run(Repository.Executable("hull"), null, run).Ok();
+        Assert.Equal(("ran\n", ""), (second.Output, second.Error));
+    }
+
     private CommandResult Machine(string? input, params string[] arguments) =>
         engine.Run(Engine.Clients.First(), input, ["run", "--rm", "--isolation", "vm", .. arguments]);
 

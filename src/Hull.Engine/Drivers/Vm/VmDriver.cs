@@ -66,6 +66,13 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
 
     public IReadOnlyDictionary<string, string> Describe()
     {
+        var facts = DescribePlatform();
+        if (_platform.Preparing is { } what) facts["preparing"] = what;
+        return facts;
+    }
+
+    private Dictionary<string, string> DescribePlatform()
+    {
         if (_platform.Hypervisor is not { } hypervisor) return new Dictionary<string, string> { ["hypervisor"] = "qemu, not used yet" };
         return new Dictionary<string, string>
         {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using Hull.Core;
 using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Guest;
@@ -18,6 +19,7 @@ internal sealed class VmPlatform : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly string _directory;
     private readonly string _agent;
+    private readonly string _guest;
     private readonly LiveTemplates? _live;
     private readonly ConcurrentDictionary<string, DateTimeOffset> _used = new();
     private readonly TimeProvider _clock;
@@ -30,6 +32,7 @@ internal sealed class VmPlatform : IAsyncDisposable
     public VmPlatform(string directory, string agent, LiveTemplates? live, TimeProvider clock)
     {
         (_directory, _agent, _live, _clock) = (directory, agent, live, clock);
+        _guest = Path.Combine(directory, "guest");
         _sweeping = clock.CreateTimer(_ => _ = SweepAsync(), null, s_idleTime / 10, s_idleTime / 10);
         Disks = new WritableDisk(Path.Combine(directory, "disks"));
     }
@@ -44,6 +47,19 @@ internal sealed class VmPlatform : IAsyncDisposable
 
     /// <summary>What was found so far; null before the first machine. For describing, which must not wait.</summary>
     public QemuHypervisor? Hypervisor => _parts is { IsCompletedSuccessfully: true } parts ? parts.Result.Hypervisor : null;
+
+    /// <summary>What machines have to wait for at present, for people; null for nothing.</summary>
+    public string? Preparing
+    {
+        get
+        {
+            if (_parts is not { } parts) return null;
+            if (!parts.IsCompleted) return GuestImageBuilder.HasKernel(_guest) ? "making the image that machines boot" : "fetching the kernel that machines boot";
+            if (!parts.IsCompletedSuccessfully || parts.Result.Templates.Booting is not { Count: > 0 } booting) return null;
+            return "booting a template for machines of " + string.Join(" and ", booting.Select(shape =>
+                string.Create(CultureInfo.InvariantCulture, $"{shape.MemoryBytes >> 20} MiB and {shape.Processors} CPU{(shape.Processors == 1 ? "" : "s")}"))) + ", once for all of them";
+        }
+    }
 
     /// <summary>The template for a shape, booted now if there is none, in the words of a bundle.</summary>
     /// <param name="tenant">Whose it is to be; empty for nobody's in particular.</param>
@@ -101,7 +117,7 @@ internal sealed class VmPlatform : IAsyncDisposable
     private async Task<Parts> MakeAsync()
     {
         var hypervisor = await QemuHypervisor.DetectAsync(Platform.Host.Architecture, _directory).ConfigureAwait(false);
-        var guest = await new GuestImageBuilder(Path.Combine(_directory, "guest"), _agent).GetAsync().ConfigureAwait(false);
+        var guest = await new GuestImageBuilder(_guest, _agent).GetAsync().ConfigureAwait(false);
         return new Parts(hypervisor, guest, new TemplateStore(hypervisor, Path.Combine(_directory, "templates")));
     }
 
