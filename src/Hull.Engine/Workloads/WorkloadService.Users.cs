@@ -118,7 +118,8 @@ internal sealed partial class WorkloadService
         if (record.UserMap is not { } map) return null;
         if (record.UserNamespaceOf is { } owner) return new HeldUserNamespace($"/proc/{Get(owner).RequireRunning().ProcessId}/ns/user", null);
         var made = UserNamespaces.Create(map.Users, map.Groups);
-        return new HeldUserNamespace($"/proc/{Environment.ProcessId}/fd/{made.Value}", made);
+        // runc 1.1.10 and later take every path that begins with /proc/NUMBER for the namespace of that process, and compare its mappings.
+        return new HeldUserNamespace($"/proc/./{Environment.ProcessId}/fd/{made.Value}", made);
     }
 
     /// <summary>Root inside may edit its hosts and resolv.conf.</summary>
