@@ -11,9 +11,10 @@ test="$build $run gcc libc6-dev libseccomp-dev busybox-static crun runc podman b
 # The Node clients: where there is a Node with its npm from elsewhere, it stays.
 command -v npm > /dev/null || test="$test nodejs npm"
 demo="docker.io"
-# The client is a package of its own from Debian 13 on.
+# From Debian 13 on these are packages of their own.
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-0}")" -ge 13 ]; then
-    test="$test docker-cli"
+    run="$run virtiofsd"
+    test="$test virtiofsd docker-cli"
     demo="$demo docker-cli"
 fi
 bench="$test hyperfine wrk time"

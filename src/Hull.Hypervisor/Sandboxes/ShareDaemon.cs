@@ -12,7 +12,7 @@ namespace Hull.Hypervisor.Sandboxes;
 public sealed record HostShare(string Source, IReadOnlyList<string> Options);
 
 /// <summary>
-/// Files of the host for one machine: QEMU's virtiofsd in a container of its own, whose root holds the shared files and
+/// Files of the host for one machine: virtiofsd in a container of its own, whose root holds the shared files and
 /// nothing else of the host but its read-only libraries. What is shared read-only is mounted so there, outside the guest's
 /// reach; directories and single files are alike.
 /// </summary>
@@ -27,7 +27,12 @@ public sealed class ShareDaemon : IDisposable
     /// <summary>Name by which the guest mounts the shares: a directory with one entry for each, named by its number.</summary>
     public const string Tag = "shares";
 
-    private const string Program = "/usr/lib/qemu/virtiofsd";
+    /// <summary>QEMU's own up to its version 7, then the project virtio-fs's, each with its options for what is shared as what.</summary>
+    private static readonly string[][] s_programs =
+    [
+        ["/usr/libexec/virtiofsd", "--fd=3", "--shared-dir=/share", "--sandbox=chroot", "--cache=auto", "--xattr", "--log-level=warn", "--rlimit-nofile=0"],
+        ["/usr/lib/qemu/virtiofsd", "--fd=3", "-o", "source=/share", "-o", "sandbox=chroot", "-o", "cache=auto", "-o", "xattr", "-o", "log_level=warn", "-f"],
+    ];
 
     private readonly ChildProcess _process;
 
@@ -39,8 +44,8 @@ public sealed class ShareDaemon : IDisposable
     /// <param name="directory">A directory for the daemon's root and state; it goes with the instance.</param>
     public static ShareDaemon Start(string directory, string cgroupsPath, IReadOnlyList<HostShare> shares)
     {
-        if (!File.Exists(Program))
-            throw HullException.Unsupported($"directories of the host need {Program}, which is missing: install qemu-system-common");
+        var command = s_programs.FirstOrDefault(words => File.Exists(words[0]))
+            ?? throw HullException.Unsupported($"directories of the host need {s_programs[0][0]}, which is missing: install virtiofsd (before Debian 13, qemu-system-common)");
         foreach (var name in (string[])["usr", "proc", "dev", "tmp", "share"]) Directory.CreateDirectory(Path.Combine(directory, "root", name));
         foreach (var name in (string[])["lib", "lib64"])
         {
@@ -62,11 +67,11 @@ public sealed class ShareDaemon : IDisposable
         var process = runtime.Run("files", new CreateOptions
         {
             Bundle = directory,
-            Spec = SpecFor(cgroupsPath, shares),
+            Spec = SpecFor(command, cgroupsPath, shares),
             Streams = new StandardStreams(nothing, log, log),
             ExtraDescriptors = [listener],
         });
-        return new ShareDaemon(ChildProcess.Adopt(process.Pid, process.Pidfd, Program), SocketCalls.ConnectUnix(address));
+        return new ShareDaemon(ChildProcess.Adopt(process.Pid, process.Pidfd, command[0]), SocketCalls.ConnectUnix(address));
     }
 
     public void Dispose()
@@ -78,7 +83,7 @@ public sealed class ShareDaemon : IDisposable
         _process.Dispose();
     }
 
-    private static Spec SpecFor(string cgroupsPath, IReadOnlyList<HostShare> shares)
+    private static Spec SpecFor(string[] command, string cgroupsPath, IReadOnlyList<HostShare> shares)
     {
         // What virtiofsd itself keeps of root's capabilities, and chroot(2) for its start.
         string[] capabilities =
@@ -100,7 +105,7 @@ public sealed class ShareDaemon : IDisposable
             Hostname = "files",
             Process = new ProcessSpec
             {
-                Args = [Program, "--fd=3", "-o", "source=/share", "-o", "sandbox=chroot", "-o", "cache=auto", "-o", "xattr", "-o", "log_level=warn", "-f"],
+                Args = command,
                 Cwd = "/",
                 Env = ["PATH=/usr/bin"],
                 User = new UserSpec(),
