@@ -6,7 +6,7 @@ using Hull.Engine.Drivers.Vm;
 using Hull.Engine.Workloads;
 using Hull.Hypervisor.Monitor;
 using Hull.Images;
-using Hull.Linux.Cgroups;
+using Hull.Linux.Syscalls;
 using Hull.Testing;
 
 namespace Hull.InstanceContract.Tests;
@@ -96,6 +96,46 @@ public sealed class VmForkTests : IAsyncLifetime
         Assert.Equal((0, string.Concat(Enumerable.Range(1, 200).Select(i => $"{i}\n")), ""), await exec);
         foreach (var fork in forks) Assert.Equal((0, "here\n", ""), await _host.ExecAsync(fork, "echo", "here"));
         await RemoveAllAsync([source, .. forks]);
+    }
+
+    [Fact]
+    public async Task A_fork_survives_whatever_ends_its_source_and_the_engine()
+    {
+        var source = await _host.RunAsync("sh", "-c", Counting);
+        await CountsAsync(source, 5);
+        var forks = await ForkAsync(source, 2);
+        foreach (var pid in Monitors(source)) ProcessCalls.Kill(pid, 9);
+        await EngineHost.EventuallyAsync(async () => !(await _host.Engine.Workloads.InspectAsync(source, false, default)).State.IsRunning, "the source to end");
+        await CountsAsync(forks[0], await ReadAsync(forks[0]) + 2);
+        // With the engine goes the live template, whose keeper is the forks' parent.
+        await _host.ReplaceEngineAsync();
+        foreach (var fork in forks) await CountsAsync(fork, await ReadAsync(fork) + 2);
+        await RemoveAllAsync([source, .. forks]);
+    }
+
+    [Fact]
+    public async Task What_stands_still_for_a_fork_ends_with_who_asked_for_it_and_with_the_source()
+    {
+        var source = await _host.RunAsync("sh", "-c", Counting);
+        await CountsAsync(source, 5);
+        var control = new VmControl(Path.Combine(_host.Options.ExecRoot, "vm", source));
+        using (await HoldAsync("first"))
+        {
+            Assert.Equal(2, Monitors(source).Count);
+            // It is nobody's and does nothing, and the source goes on.
+            await CountsAsync(source, await ReadAsync(source) + 2);
+        }
+
+        await EngineHost.EventuallyAsync(() => Task.FromResult(Monitors(source).Count == 1), "the held twin to end");
+        using var held = await HoldAsync("second");
+        await RemoveAllAsync([source]);
+
+        async Task<MachineHold> HoldAsync(string name)
+        {
+            var hold = await control.HoldAsync(Directory.CreateDirectory(_host[name]).FullName);
+            hold.Memory.Dispose();
+            return hold;
+        }
     }
 
     /// <summary>No monitor is left but the live template's.</summary>
