@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Virtual machines against dockerd's containers, in interleaved pairs in one run, and against QEMU alone: a cold boot of the
-# same kernel to the same program. Then what a machine costs in memory, its root file system and its exec.
+# same kernel to the same program. Then its exec, its root file system against the disks that it lies on, forks, and what a
+# machine costs in memory.
 # HULL_BENCH_ROUNDS (11) sets the pairs, HULL_BENCH_MACHINES (20) the machines, HULL_BENCH_LIVE=no makes every machine from
 # its template's saved state, HULL_BENCH_POOL (0) keeps so many twins ready. Needs root, and no other dockerd running.
 set -euo pipefail
@@ -88,12 +89,25 @@ docker -H "$theirs" run -d --name exec busybox sleep 1000 > /dev/null
 pairs "exec true in a machine / docker exec true" "hull -H $ours exec exec true" "docker -H $theirs exec exec true"
 docker -H "$theirs" rm -f exec > /dev/null
 
-# inside COMMAND: milliseconds that a command takes inside the machine, by the machine's own clock.
-inside() { hull -H "$ours" exec exec sh -c "s=\$(cut -d' ' -f1 /proc/uptime); $1; e=\$(cut -d' ' -f1 /proc/uptime); echo \"\$s \$e\"" | awk '{ print ($2 - $1) * 1000 }' | tail -n 1; }
-printf '%-52s %8.0f ms\n' "a file of 64 MiB written with fsync" "$(inside 'dd if=/dev/zero of=/big bs=1M count=64 conv=fsync 2> /dev/null')"
-printf '%-52s %8.0f ms\n' "the same read back, from the guest's page cache" "$(inside 'dd if=/big of=/dev/null bs=1M 2> /dev/null')"
-printf '%-52s %8.0f ms\n' "500 small files made and removed" "$(inside 'mkdir /small; i=0; while [ $i -lt 500 ]; do echo x > /small/$i; i=$((i + 1)); done; rm -r /small')"
 hull -H "$ours" rm -f exec > /dev/null
+# Files of the image's layers and of the disk that a machine writes to, beside the same bytes of the same two virtio disks.
+hull -H "$ours" run --name files busybox sh -c 'dd if=/dev/urandom of=/large bs=1M count=64; mkdir /many; i=0
+    while [ $i -lt 500 ]; do dd if=/dev/urandom of=/many/$i bs=4k count=1; i=$((i + 1)); done' > /dev/null 2>&1
+hull -H "$ours" commit files files > /dev/null
+hull -H "$ours" rm files > /dev/null
+hull -H "$ours" run -d --isolation vm --privileged --name files files sleep 10000 > /dev/null
+hull -H "$ours" exec -i files sh -s "$((rounds < 5 ? rounds : 5))" < bench/lib/machine-files.sh > "$work/files"
+hull -H "$ours" rm -f files > /dev/null
+# files NAME TEXT: prints both medians and the median of the ratios.
+files() {
+    printf '%-52s %8.0f ms  %8.0f ms  ratio %.3f\n' "$2" "$(awk -v name="$1" '$1 == name { print $2 }' "$work/files" | median)" \
+        "$(awk -v name="$1" '$1 == name { print $3 }' "$work/files" | median)" "$(awk -v name="$1" '$1 == name { print $2 / $3 }' "$work/files" | median)"
+}
+files layer-read "64 MiB of a layer read, cold / of its disk"
+files write "64 MiB written with fsync / to the disk"
+files read "the same read back, cold / from the disk"
+files layer-files "500 files of a layer read, cold / of an ext4"
+files make-files "500 files of 4 KiB copied with sync / on an ext4"
 # A machine of 512 MiB that is running, duplicated.
 hull -H "$ours" run --rm --isolation vm -m 512m busybox true
 live 2

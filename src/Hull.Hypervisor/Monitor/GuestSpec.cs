@@ -78,10 +78,18 @@ internal static class GuestSpec
         _ => true,
     };
 
-    /// <summary>Processor time and devices are limited outside, where the guest cannot change it; memory and pids inside.</summary>
+    /// <summary>
+    /// Processor time is limited outside, where the guest cannot change it; memory and pids inside. The devices of the machine
+    /// are the tenant's own: a program that may use all devices, as a privileged one, may use those.
+    /// </summary>
     private static ResourcesSpec? TranslateResources(ResourcesSpec? resources) => resources is null
         ? null
-        : new ResourcesSpec { Memory = resources.Memory, Pids = resources.Pids };
+        : new ResourcesSpec
+        {
+            Memory = resources.Memory,
+            Pids = resources.Pids,
+            Devices = resources.Devices?.LastOrDefault() is { Allow: true, Type: "a", Major: null, Minor: null } all ? [all] : null,
+        };
 
     private static bool IsBind(MountSpec mount) =>
         mount.Type is "bind" or "none" or null or "" || (mount.Options ?? []).Any(option => option is "bind" or "rbind");
