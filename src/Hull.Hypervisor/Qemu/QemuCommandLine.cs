@@ -125,7 +125,9 @@ public static class QemuCommandLine
         }
 
         if (config.Channels.Count == 0) return;
-        arguments.AddRange(["-device", new QemuProperties().Add("driver", "virtio-serial-pci").Add("id", "channels").ToJson()]);
+        arguments.AddRange(["-device", new QemuProperties().Add("driver", "virtio-serial-pci").Add("id", "channels")
+            // Each port is two queues, all of which the guest looks through at every interrupt; number 0 is kept for a console.
+            .Add("max_ports", config.Channels.Count + 1).ToJson()]);
         foreach (var channel in config.Channels)
         {
             arguments.AddRange(["-chardev", QemuDevices.Chardev(channel.Id, channel.Backend)]);

@@ -25,7 +25,7 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
     private const long PluggableBytes = 64L << 30;
 
     /// <summary>Counts up when the layout below changes, so that older templates are not used.</summary>
-    public const int LayoutVersion = 6;
+    public const int LayoutVersion = 7;
 
     public static SandboxShape Default { get; } = new(256L << 20, 1);
 
@@ -40,8 +40,9 @@ public sealed record SandboxShape(long MemoryBytes, int Processors, string? CpuM
     internal VirtualMachineConfig ToConfig(string id, GuestImage guest, string accelerator, SandboxParts parts) => new()
     {
         Id = id,
-        // Emulated, these two cost at every system call and page fault; what they defend is the guest's kernel against its own programs.
-        CpuModel = CpuModel ?? (accelerator == "kvm" ? "host" : "max,-smap,-la57"),
+        // Emulated, the first two cost at every system call and page fault; what they defend is the guest's kernel against its own
+        // programs. The third has memory cleared and copied byte by byte, each a round of its own where strings are emulated.
+        CpuModel = CpuModel ?? (accelerator == "kvm" ? "host" : "max,-smap,-la57,-erms"),
         Processors = Processors,
         MaximumProcessors = Processors,
         MemoryBytes = MemoryBytes,

@@ -28,7 +28,7 @@ public sealed record LiveFiles(IReadOnlyList<int> Log, IReadOnlyList<int> Consol
 
 /// <summary>What the program is told that keeps a live template.</summary>
 /// <param name="Directory">A directory for its files.</param>
-/// <param name="RehearsalLayer">An erofs image with a program <c>/rehearsal</c> that ends at once.</param>
+/// <param name="RehearsalLayer">An erofs image with a program <c>/rehearsal</c> that ends at once, and a C library.</param>
 public sealed record LiveTemplateRequest(GuestSource Guest, TemplateSource Template, long MemoryBytes, int Processors, string Directory,
     string CgroupsPath, string RehearsalLayer)
 {

@@ -1,3 +1,4 @@
+using System.Text;
 using Hull.Agent.Protocol;
 using Hull.Hypervisor.Agent;
 using Hull.Hypervisor.Disks;
@@ -21,9 +22,9 @@ internal static class Rehearsal
             "template", new string('0', 32), NetworkSetup.None)).ConfigureAwait(false);
         await using var output = agent.OpenStream();
         await using var error = agent.OpenStream();
-        await agent.CreateContainerAsync(new CreateContainerRequest(Container, s_spec, new RootLayout(SandboxShape.LayersDisk, [], ""), [],
+        await agent.CreateContainerAsync(new CreateContainerRequest(Container, SpecOf("/rehearsal"), new RootLayout(SandboxShape.LayersDisk, [], ""), [],
             [
-                new InjectedFile($"/run/containers/{Container}/files/0", "rehearsed"u8.ToArray(), 0x1A4, ReadOnly: false),
+                .. Files,
                 // A script whose interpreter is not there: all is done but the last step of execve(2).
                 new InjectedFile($"/run/containers/{Container}/rootfs/rehearsal", "#!/nothing\n"u8.ToArray(), 0x1ED, ReadOnly: false),
             ],
@@ -47,30 +48,43 @@ internal static class Rehearsal
     /// </summary>
     public static async Task PlayLiveAsync(AgentClient agent, LayerDisk layers)
     {
+        // A C library that cannot be run as a program has been loaded as one all the same.
+        await PlayLiveAsync(agent, layers, "/lib/libc.so.6").ConfigureAwait(false);
+        await agent.PrepareDisksAsync(SandboxShape.WritableDisk).ConfigureAwait(false);
+        var code = await PlayLiveAsync(agent, layers, "/rehearsal").ConfigureAwait(false);
+        if (code != 0) throw HullException.Internal($"the rehearsal of a template ended with {code}");
+    }
+
+    private static async Task<uint> PlayLiveAsync(AgentClient agent, LayerDisk layers, string program)
+    {
         await agent.ReleaseAsync(ReleaseWith(new NetworkSetup([new InterfaceSetup(0, "eth0", "02:00:00:00:00:02", ["192.0.2.2/24"], 1500)],
             [new RouteSetup("eth0", "0.0.0.0/0", "192.0.2.1")]))).ConfigureAwait(false);
         await using var output = agent.OpenStream();
         await using var error = agent.OpenStream();
-        await agent.CreateContainerAsync(new CreateContainerRequest(Container, s_spec,
+        await agent.CreateContainerAsync(new CreateContainerRequest(Container, SpecOf(program),
             new RootLayout(SandboxShape.LayersDisk, layers.Extents, SandboxShape.WritableDisk, IsPrepared: true), [],
-            [new InjectedFile($"/run/containers/{Container}/files/0", "rehearsed"u8.ToArray(), 0x1A4, ReadOnly: false)],
+            Files,
             new StreamIds(0, output.Id, error.Id), 0, 0)).ConfigureAwait(false);
         await agent.StartContainerAsync(Container).ConfigureAwait(false);
         var exit = await agent.WaitForExitAsync(new ProcessTarget(Container, "")).ConfigureAwait(false);
-        if (exit.ExitCode != 0) throw HullException.Internal($"the rehearsal of a template ended with {exit.ExitCode}");
         await agent.DeleteContainerAsync(Container).ConfigureAwait(false);
         await agent.ReleaseAsync(ReleaseWith(NetworkSetup.None)).ConfigureAwait(false);
+        return exit.ExitCode;
     }
 
     private static ReleaseRequest ReleaseWith(NetworkSetup network) => new(Linux.Syscalls.MemoryCalls.RandomBytes(64),
         TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, "template", new string('0', 32), network);
 
+    /// <summary>What is mounted over files of the container's /etc.</summary>
+    private static List<InjectedFile> Files =>
+        [.. Enumerable.Range(0, 3).Select(file => new InjectedFile($"/run/containers/{Container}/files/{file}", "rehearsed"u8.ToArray(), 0x1A4, ReadOnly: false))];
+
     /// <summary>The members an engine's spec has, so that all their code has run.</summary>
-    private static readonly byte[] s_spec = """
+    private static byte[] SpecOf(string program) => Encoding.UTF8.GetBytes($$"""
         {
           "ociVersion": "1.2.0",
           "process": {
-            "user": { "uid": 0, "gid": 0, "additionalGids": [0] }, "args": ["/rehearsal"], "env": ["PATH=/bin", "HOME=/"], "cwd": "/",
+            "user": { "uid": 0, "gid": 0, "additionalGids": [0] }, "args": ["{{program}}"], "env": ["PATH=/bin", "HOME=/"], "cwd": "/",
             "capabilities": { "bounding": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"] },
             "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 1024 }], "noNewPrivileges": true, "oomScoreAdj": 0
           },
@@ -84,13 +98,15 @@ internal static class Rehearsal
             { "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "relatime", "ro"] },
             { "destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"] },
             { "destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=67108864"] },
-            { "destination": "/etc/hosts", "type": "bind", "source": "/run/containers/rehearsal/files/0", "options": ["rbind", "rprivate"] }
+            { "destination": "/etc/resolv.conf", "type": "bind", "source": "/run/containers/rehearsal/files/0", "options": ["rbind", "rprivate", "rw"] },
+            { "destination": "/etc/hostname", "type": "bind", "source": "/run/containers/rehearsal/files/1", "options": ["rbind", "rprivate", "rw"] },
+            { "destination": "/etc/hosts", "type": "bind", "source": "/run/containers/rehearsal/files/2", "options": ["rbind", "rprivate", "rw"] }
           ],
           "linux": {
             "cgroupsPath": "/hull/rehearsal", "rootfsPropagation": "rprivate", "resources": { "pids": { "limit": 100 } },
             "namespaces": [{ "type": "mount" }, { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "cgroup" }],
-            "maskedPaths": ["/proc/kcore", "/proc/acpi"], "readonlyPaths": ["/proc/sys"]
+            "maskedPaths": ["/proc/asound", "/proc/kcore", "/proc/acpi", "/sys/firmware"], "readonlyPaths": ["/proc/bus", "/proc/sys"]
           }
         }
-        """u8.ToArray();
+        """);
 }

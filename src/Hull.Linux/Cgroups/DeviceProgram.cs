@@ -83,12 +83,35 @@ internal static class DeviceProgram
         code | (ulong)(uint)(destination | source << 4) << 8 | (ulong)(ushort)offset << 16 | (ulong)(uint)constant << 32;
 
     /// <summary>
+    /// Policies of containers are mostly the same, and the kernel's verifier looks at a program for longer than all else
+    /// takes to make a cgroup: the last one is kept.
+    /// </summary>
+    private static SafeFd Load(ulong[] code)
+    {
+        lock (s_last)
+        {
+            if (s_program is null || !code.AsSpan().SequenceEqual(s_code))
+            {
+                var program = BpfCalls.Load(code);
+                s_program?.Dispose();
+                (s_program, s_code) = (program, code);
+            }
+
+            return s_program.Duplicate();
+        }
+    }
+
+    private static readonly Lock s_last = new();
+    private static SafeFd? s_program;
+    private static ulong[] s_code = [];
+
+    /// <summary>
     /// Loads the program and makes it the cgroup's only one. Where one is there already it is replaced in one step, so that
     /// at no moment the container has no policy or one it should not have.
     /// </summary>
     internal static void Attach(string directory, DevicePolicy policy, bool fresh)
     {
-        using var program = BpfCalls.Load(Build(policy));
+        using var program = Load(Build(policy));
         using var cgroup = CgroupFile.Open(directory, Fcntl.O_RDONLY | Fcntl.O_DIRECTORY);
         var old = fresh ? [] : BpfCalls.Query(cgroup);
         try

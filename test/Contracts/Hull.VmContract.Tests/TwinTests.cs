@@ -140,7 +140,7 @@ public sealed class TwinTests(VmFixture vm) : IDisposable
         var guest = new GuestSource(vm.Hypervisor.Installation.Program, vm.Hypervisor.Installation.Build, "tcg", "", vm.Guest.Digest, vm.Guest.Kernel, vm.Guest.Initrd, vm.Guest.Release);
         var source = new TemplateSource(vm.Template.Key, $"/proc/{Environment.ProcessId}/fd/{vm.Template.Memory.Descriptor.Value}", vm.Template.StatePath, vm.Template.WritablePath);
         _cgroups.Add(_cgroup + "/live");
-        var request = new LiveTemplateRequest(guest, source, vm.Template.Shape.MemoryBytes, vm.Template.Shape.Processors, home, _cgroup + "/live", RehearsalLayer.In(_directory.Path));
+        var request = new LiveTemplateRequest(guest, source, vm.Template.Shape.MemoryBytes, vm.Template.Shape.Processors, home, _cgroup + "/live", RehearsalLayer.In(_directory.Path, Repository.Executable("hull-vm")));
         File.WriteAllText(_directory["request.json"], JsonSerializer.Serialize(request, LiveTemplateJson.Default.LiveTemplateRequest));
         _keeper = Process.Start(new ProcessStartInfo(Repository.Executable("hull-vm"), ["live", _directory["request.json"]])
         {

@@ -115,7 +115,7 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         if (Directory.Exists(home)) Directory.Delete(home, recursive: true);
         Directory.CreateDirectory(home, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var request = new LiveTemplateRequest(guest, template with { Live = null }, shape.MemoryBytes, shape.Processors, home, CgroupOf(template.Key),
-            RehearsalLayer.In(rehearsals));
+            RehearsalLayer.In(rehearsals, program));
         var path = Path.Combine(home, "request.json");
         AtomicFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(request, LiveTemplateJson.Default.LiveTemplateRequest), durable: false);
         using var log = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, Path.Combine(home, "live.log"), Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND, 0x180), $"open a log");

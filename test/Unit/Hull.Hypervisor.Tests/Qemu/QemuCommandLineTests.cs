@@ -32,7 +32,7 @@ public class QemuCommandLineTests
             "-kernel", "/k/vmlinux", "-initrd", "/k/initrd", "-append", "quiet a,b",
             "-chardev", "socket,id=qmp,fd=6", "-mon", "chardev=qmp,mode=control",
             "-chardev", "file,id=serial0,append=on,path=/run/a,,b.log", "-serial", "chardev:serial0",
-            "-device", """{"driver":"virtio-serial-pci","id":"channels"}""",
+            "-device", """{"driver":"virtio-serial-pci","id":"channels","max_ports":2}""",
             "-chardev", "socket,id=ctl,fd=7",
             "-device", """{"driver":"virtserialport","bus":"channels.0","id":"port-ctl","chardev":"ctl","name":"hull.ctl"}""",
             "-device", """{"driver":"virtio-rng-pci","id":"rng0"}""",
