@@ -20,6 +20,9 @@ internal sealed class AgentServer
     private bool _quiet;
     private bool _shutdown;
 
+    /// <summary>Whether the last release went well: the host asks for a container before it has heard of that.</summary>
+    private bool _released;
+
     public AgentServer(AgentPort control, AgentPort data)
     {
         _control = control;
@@ -94,9 +97,12 @@ internal sealed class AgentServer
                 return hello;
             case AgentOperation.Release:
                 Resume();
+                _released = false;
                 ReleaseGate.Pass(ReleaseRequest.Read(request));
+                _released = true;
                 return null;
             case AgentOperation.CreateContainer:
+                if (!_released) throw HullException.Conflict("this machine has not passed its release gate");
                 return new WireWriter().U32((uint)_containers.Create(CreateContainerRequest.Read(request)));
             case AgentOperation.StartContainer:
                 _containers.Start(ProcessTarget.Read(request).Id);

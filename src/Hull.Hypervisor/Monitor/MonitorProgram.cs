@@ -49,13 +49,17 @@ internal static class MonitorProgram
     /// <summary>Stands for the container until it ends, and answers its exit code.</summary>
     public static async Task<int> ServeAsync(SafeFd listener, VmMonitor monitor)
     {
-        await using (monitor)
+        try
         {
             var signals = ForwardSignals(monitor);
             new Thread(() => Accept(listener, monitor)) { IsBackground = true, Name = "accept" }.Start();
             var code = await monitor.WaitAsync().ConfigureAwait(false);
             foreach (var registration in signals) registration.Dispose();
             return code;
+        }
+        finally
+        {
+            await monitor.EndAsync().ConfigureAwait(false);
         }
     }
 

@@ -75,9 +75,17 @@ internal sealed class VmMonitor : IAsyncDisposable
         var monitor = new VmMonitor(id, bundle, sandbox, terminal, bundleDirectory);
         try
         {
-            await sandbox.Agent.ReleaseAsync(ReleaseFor(bundle)).ConfigureAwait(false);
-            if (bundle.Adopted is not null) ConnectTaps(bundle, true);
-            await monitor.CreateContainerAsync(bundle, spec, layers).ConfigureAwait(false);
+            var released = sandbox.Agent.ReleaseAsync(ReleaseFor(bundle));
+            if (bundle.Adopted is not null)
+            {
+                await released.ConfigureAwait(false);
+                ConnectTaps(bundle, true);
+            }
+
+            // The agent has the second request at hand when it is done with the first, and refuses it had that failed.
+            var created = monitor.CreateContainerAsync(bundle, spec, layers);
+            await released.ConfigureAwait(false);
+            await created.ConfigureAwait(false);
             await Task.WhenAll(entering, sandbox.Confined).ConfigureAwait(false);
             return monitor;
         }
@@ -183,6 +191,9 @@ internal sealed class VmMonitor : IAsyncDisposable
     }
 
     public async ValueTask DisposeAsync() => await _sandbox.DisposeAsync().ConfigureAwait(false);
+
+    /// <summary>Ends the machine, of which nothing is wanted any more: see <see cref="SandboxMachine.EndAsync"/>.</summary>
+    public ValueTask EndAsync() => _sandbox.EndAsync();
 
     private async Task<int> EndOfAsync(string execId, IReadOnlyList<Task> outputs, IReadOnlyList<SafeFd> descriptors)
     {

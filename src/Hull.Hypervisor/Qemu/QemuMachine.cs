@@ -66,9 +66,12 @@ public sealed partial class QemuMachine : IVirtualMachine
     public Task PowerButtonAsync(CancellationToken cancellationToken = default) =>
         Qmp.ExecuteAsync(QmpCommands.SystemPowerdown(), cancellationToken: cancellationToken);
 
+    /// <summary>Ends QEMU without waiting for it to be gone.</summary>
+    internal void Kill() => _process.Kill(KillSignal);
+
     public async Task StopAsync(CancellationToken cancellationToken = default)
     {
-        _process.Kill(KillSignal);
+        Kill();
         await Exited.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 

@@ -50,6 +50,9 @@ public sealed partial class SandboxMachine : IAsyncDisposable
 
     public AgentClient Agent { get; }
 
+    /// <summary>Whether its monitor is a child of the process that keeps its live template.</summary>
+    private bool IsKept { get; init; }
+
     /// <summary>Completes when the monitor is in its own cgroup: no container is to be started before.</summary>
     public Task Confined => Machine.Confined;
 
@@ -134,7 +137,7 @@ public sealed partial class SandboxMachine : IAsyncDisposable
             });
             return await new SandboxMachine(machine, new AgentClient(control, data, FreshStreams()), options!)
             {
-                _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
+                IsKept = !live.OfInstance, _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
                 Numbers = (live.Control, live.Data, live.Qmp, live.Tap), _isTwin = !live.OfInstance,
             }.BeginTwinAsync(hasLayers: live.OfInstance || layers is not null, hasWritable: writable is not null, cancellationToken).ConfigureAwait(false);
         }
@@ -238,6 +241,17 @@ public sealed partial class SandboxMachine : IAsyncDisposable
         }
 
         return System.Diagnostics.Stopwatch.GetElapsedTime(stopped);
+    }
+
+    /// <summary>
+    /// Ends the machine with this process. A twin of a live template gives its memory back, which takes longer than many a
+    /// program runs, after that: its parent collects it, and who deletes the instance waits until its cgroup is empty.
+    /// </summary>
+    public ValueTask EndAsync()
+    {
+        if (!IsKept) return DisposeAsync();
+        Machine.Kill();
+        return ValueTask.CompletedTask;
     }
 
     public async ValueTask DisposeAsync()
