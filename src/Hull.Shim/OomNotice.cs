@@ -26,6 +26,15 @@ internal sealed class OomNotice : IReady, IDisposable
         else if (!_watch.IsAlive) Dispose();
     }
 
+    /// <summary>
+    /// Tells nothing more. What is watched goes with the process: the kernel closes an inotify(7) descriptor only when every
+    /// processor has passed by, 10 ms and more, which nobody is to wait for who is told of the instance's end.
+    /// </summary>
+    public void Silence()
+    {
+        if (!_watch.Descriptor.IsClosed) _loop.Forget(_watch.Descriptor.Value);
+    }
+
     public void Dispose()
     {
         if (_watch.Descriptor.IsClosed) return;

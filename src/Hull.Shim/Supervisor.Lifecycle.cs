@@ -145,7 +145,7 @@ internal sealed partial class Supervisor
 
     private void FinishInit(ShimProcess init)
     {
-        _oom?.Dispose();
+        _oom?.Silence();
         // Any process of the instance may have been the victim, as with Docker.
         var outOfMemory = KilledForMemory();
         _init!.Streams.FlushLog();

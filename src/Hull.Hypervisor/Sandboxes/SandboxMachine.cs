@@ -33,7 +33,7 @@ public sealed partial class SandboxMachine : IAsyncDisposable
     private SafeFd? _base;
     private byte[]? _beginning;
 
-    /// <summary>Made of a live template's monitor.</summary>
+    /// <summary>Made of a live template's monitor, and like that one a child of the process that keeps it.</summary>
     private bool _isTwin;
 
     private SandboxMachine(QemuMachine machine, AgentClient agent, SandboxOptions options)
@@ -49,9 +49,6 @@ public sealed partial class SandboxMachine : IAsyncDisposable
     internal (int Control, int Data, int Qmp, int Tap) Numbers { get; private init; }
 
     public AgentClient Agent { get; }
-
-    /// <summary>Whether its monitor is a child of the process that keeps its live template.</summary>
-    private bool IsKept { get; init; }
 
     /// <summary>Completes when the monitor is in its own cgroup: no container is to be started before.</summary>
     public Task Confined => Machine.Confined;
@@ -137,7 +134,7 @@ public sealed partial class SandboxMachine : IAsyncDisposable
             });
             return await new SandboxMachine(machine, new AgentClient(control, data, FreshStreams()), options!)
             {
-                IsKept = !live.OfInstance, _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
+                _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
                 Numbers = (live.Control, live.Data, live.Qmp, live.Tap), _isTwin = !live.OfInstance,
             }.BeginTwinAsync(hasLayers: live.OfInstance || layers is not null, hasWritable: writable is not null, cancellationToken).ConfigureAwait(false);
         }
@@ -249,7 +246,7 @@ public sealed partial class SandboxMachine : IAsyncDisposable
     /// </summary>
     public ValueTask EndAsync()
     {
-        if (!IsKept) return DisposeAsync();
+        if (!_isTwin) return DisposeAsync();
         Machine.Kill();
         return ValueTask.CompletedTask;
     }
