@@ -91,6 +91,7 @@ internal sealed partial class Supervisor
     private void Exec(ControlConnection connection, uint tag, ExecMessage message)
     {
         if (_state != ShimState.Running || _runtime is null) throw HullException.Conflict("the instance does not run");
+        ForgetEndedExecs();
         if (_execs.ContainsKey(message.ExecId)) throw HullException.Exists($"exec {message.ExecId} exists already");
         var streams = new ProcessStreams(_loop, new NullLog(), _buffer) { HasTerminal = message.Terminal, InputOnce = true };
         var exec = new ShimProcess(message.ExecId, streams);
@@ -112,6 +113,17 @@ internal sealed partial class Supervisor
             Connect(streams, pipes, started, message.Columns, message.Rows);
             _reaper.Watch(started.Pid, status => OnExit(exec, status));
         });
+    }
+
+    /// <summary>
+    /// Whoever asks for a further exec was told of the end of those before it: health checks alone would fill the memory with them.
+    /// </summary>
+    private void ForgetEndedExecs()
+    {
+        foreach (var (id, exec) in _execs)
+        {
+            if (exec.Finished && !exec.Streams.HasAttachments) _execs.Remove(id);
+        }
     }
 
     private static void Connect(ProcessStreams streams, StdioPipes? pipes, StartedProcess started, int columns, int rows)

@@ -1,5 +1,7 @@
+using System.Net.Sockets;
 using Hull.Engine;
 using Hull.Engine.Drivers.Container;
+using Hull.Shim.Protocol;
 
 namespace Hull.InstanceContract.Tests;
 
@@ -26,6 +28,25 @@ public sealed class HullContractTests : InstanceContract
         Hull.Testing.Repository.Executable("hull-init");
         var config = Host.Config("sh", "-c", "cat /proc/1/comm; (sleep 0.01 &); exit 6") with { Init = true };
         Assert.Equal((6, "hull-init\n", ""), await Host.CompleteAsync(config));
+    }
+
+    [Fact]
+    public async Task A_supervisor_forgets_execs_that_have_ended()
+    {
+        var id = await Host.RunAsync("sleep", "600");
+        for (var i = 0; i < 10; i++) Assert.Equal((0, "", ""), await Host.ExecAsync(id, "true"));
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(Path.Combine(Host.Options.ExecRoot, "i", id[..32], Wire.SocketName)));
+        socket.Send(new FrameWriter(FrameKind.Status, 1).Finish().Span);
+        var answer = new byte[4096];
+        var count = socket.Receive(answer);
+        Assert.InRange(ReadStatus(answer.AsSpan(4, count - 4)).Execs.Length, 0, 1);
+
+        static StatusMessage ReadStatus(ReadOnlySpan<byte> frame)
+        {
+            var reader = new FrameReader(frame);
+            return StatusMessage.Read(ref reader);
+        }
     }
 
     [Theory]

@@ -17,7 +17,7 @@ internal partial class ContainerInstance : IInstance
     private readonly ChildProcess? _shim;
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<string, ContainerExec> _execs = [];
-    private readonly List<ProcessExit> _earlyExits = [];
+    private readonly Lock _outOfMemoryLock = new();
     private readonly List<(StreamSelection Streams, SafeFd Connection)> _prepared = [];
     private Task<byte[]>? _begun;
     private Action? _outOfMemory;
@@ -50,12 +50,12 @@ internal partial class ContainerInstance : IInstance
         add
         {
             int missed;
-            lock (_earlyExits) (_outOfMemory, missed, _missedOutOfMemory) = (_outOfMemory + value, _missedOutOfMemory, 0);
+            lock (_outOfMemoryLock) (_outOfMemory, missed, _missedOutOfMemory) = (_outOfMemory + value, _missedOutOfMemory, 0);
             for (; missed > 0; missed--) value?.Invoke();
         }
         remove
         {
-            lock (_earlyExits) _outOfMemory -= value;
+            lock (_outOfMemoryLock) _outOfMemory -= value;
         }
     }
 
@@ -104,9 +104,8 @@ internal partial class ContainerInstance : IInstance
         if (status.StartedAt > 0) StartedAt = UnixTime.ToTime(status.StartedAt);
         foreach (var exec in status.Execs)
         {
-            var process = new ContainerExec(this, exec.Id, exec.Pid, null);
-            lock (_execs) _execs[exec.Id] = process;
-            if (!exec.Running) process.Complete(new ExitStatus(exec.ExitCode, UnixTime.ToTime(exec.ExitedAt)));
+            if (!exec.Running) continue;
+            lock (_execs) _execs[exec.Id] = new ContainerExec(this, exec.Id, exec.Pid, null);
         }
 
         if (status.State == ShimState.Running)
@@ -250,7 +249,7 @@ internal partial class ContainerInstance : IInstance
     private void OnOutOfMemory()
     {
         Action? told;
-        lock (_earlyExits)
+        lock (_outOfMemoryLock)
         {
             told = _outOfMemory;
             if (told is null) _missedOutOfMemory++;
@@ -267,13 +266,9 @@ internal partial class ContainerInstance : IInstance
             return;
         }
 
+        // It is known since before it was asked for, and nobody looks for it behind its end.
         ContainerExec? exec;
-        lock (_execs)
-        {
-            // A short exec's end may be told before the answer that made it known here.
-            if (!_execs.TryGetValue(exit.ExecId, out exec)) _earlyExits.Add(exit);
-        }
-
+        lock (_execs) _execs.Remove(exit.ExecId, out exec);
         exec?.Complete(exit.Status);
     }
 
