@@ -70,12 +70,14 @@ internal static class QemuTwin
     /// Makes a twin of a machine that is paused, to stand still as it is: with other channels and connected to no network, as
     /// the same user in the same cgroup.
     /// </summary>
-    public static ChildProcess Hold(LiveTemplate machine, SafeFd control, SafeFd data, SafeFd qmp)
+    /// <param name="separated">Called when the machine can go on.</param>
+    public static ChildProcess Hold(LiveTemplate machine, SafeFd control, SafeFd data, SafeFd qmp, Action separated)
     {
         using var nowhere = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_DGRAM);
         return ProcessTwin.Create(machine.Process, new TwinOptions
         {
             Descriptors = new Dictionary<int, SafeFd> { [machine.Control] = control, [machine.Data] = data, [machine.Qmp] = qmp, [machine.Tap] = nowhere },
+            Separated = separated,
         });
     }
 

@@ -24,7 +24,7 @@ public sealed partial class SandboxMachine
             throw HullException.Unsupported($"machine {Machine.Config.Id} can be duplicated by saving it only");
         var (template, beginning) = await RequireTemplateAsync(cancellationToken).ConfigureAwait(false);
         var (near, far) = (new List<SafeFd>(), new List<SafeFd>());
-        ChildProcess? process = null;
+        Task<ChildProcess>? making = null;
         try
         {
             for (var channel = 0; channel < 3; channel++)
@@ -37,21 +37,23 @@ public sealed partial class SandboxMachine
             var original = LiveTemplateOf(directory);
             var pause = await StandStillAsync(async () =>
             {
+                var separated = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                making = Task.Run(() => QemuTwin.Hold(original, far[0], far[1], far[2], separated.SetResult), CancellationToken.None);
                 var copying = Task.Run(() =>
                 {
                     if (_options.WritableDisk is { } disk) SparseFile.Copy(disk, Path.Combine(directory, HeldMachine.DiskName));
                 }, CancellationToken.None);
-                process = QemuTwin.Hold(original, far[0], far[1], far[2]);
+                await Task.WhenAny(separated.Task, making).ConfigureAwait(false);
                 await copying.ConfigureAwait(false);
             }, cancellationToken).ConfigureAwait(false);
+            var process = await making!.ConfigureAwait(false);
             // As a saved state begins: all that is asked of the template's.
             AtomicFile.Write(Path.Combine(directory, HeldMachine.StateName), QemuMachine.StateOf(beginning), durable: false);
-            return new HeldMachine(process!, near, original with { Process = process!.Pid }, $"/proc/{Environment.ProcessId}/fd/{template.Value}", pause);
+            return new HeldMachine(process, near, original with { Process = process.Pid }, $"/proc/{Environment.ProcessId}/fd/{template.Value}", pause);
         }
         catch
         {
-            process?.Kill(9);
-            process?.Dispose();
+            if (making is not null) await EndTwinAsync(making).ConfigureAwait(false);
             near.ForEach(channel => channel.Dispose());
             throw;
         }
@@ -59,6 +61,15 @@ public sealed partial class SandboxMachine
         {
             far.ForEach(channel => channel.Dispose());
         }
+    }
+
+    private static async Task EndTwinAsync(Task<ChildProcess> making)
+    {
+        const int killSignal = 9;
+        await ((Task)making).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!making.IsCompletedSuccessfully) return;
+        making.Result.Kill(killSignal);
+        making.Result.Dispose();
     }
 
     private LiveTemplate LiveTemplateOf(string directory)

@@ -42,6 +42,9 @@ public sealed record TwinOptions
     /// </summary>
     public Func<TwinOptions>? Rest { get; init; }
 
+    /// <summary>Called when the twin has its own memory, from when on the original runs and can change.</summary>
+    public Action? Separated { get; init; }
+
     /// <summary>How long each single stop of the process is waited for.</summary>
     public TimeSpan MostWait { get; init; } = ProcessTwin.MostWait;
 
@@ -106,6 +109,7 @@ public static class ProcessTwin
         stopped.Dispose();
         try
         {
+            options.Separated?.Invoke();
             Finish(twin, pidfd, stopped, counters, options);
         }
         catch
