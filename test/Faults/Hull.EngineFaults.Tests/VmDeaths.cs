@@ -10,7 +10,7 @@ namespace Hull.EngineFaults.Tests;
 public sealed class VmDeaths : IDisposable
 {
     private static readonly int s_rounds = int.TryParse(Environment.GetEnvironmentVariable("HULL_SOAK_ROUNDS"), out var rounds) ? rounds
-        : Environment.GetEnvironmentVariable("HULL_SOAK") is "1" ? 100 : 2;
+        : Environment.GetEnvironmentVariable("HULL_SOAK") is "1" ? 300 : 2;
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(2);
     private static readonly string[] s_workloads = ["one", "two"];
 
