@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.IO.Compression;
 using Hull.Linux.Compression;
 
 namespace Hull.Hypervisor.Guest;
@@ -33,14 +32,7 @@ public static class KernelImage
     private static byte[]? Decompress(ReadOnlySpan<byte> payload)
     {
         if (payload.StartsWith(Lz4Legacy.Magic)) return Lz4Legacy.Decompress(payload, MaximumKernel);
-        if (payload.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]))
-        {
-            using var input = new GZipStream(new MemoryStream(payload.ToArray()), CompressionMode.Decompress);
-            using var output = new MemoryStream();
-            input.CopyTo(output);
-            return output.ToArray();
-        }
-
+        if (payload.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B])) return WholeStream.Gunzip(payload.ToArray());
         // The kernel's build appends the uncompressed size to what has none of its own (scripts/Makefile.lib, size_append).
         if (payload.StartsWith((ReadOnlySpan<byte>)[0x28, 0xB5, 0x2F, 0xFD]))
             return WholeStream.Decompress(new ZstdDecompressor(), payload[..^sizeof(uint)], "the kernel", MaximumKernel);

@@ -19,11 +19,11 @@ public static class KernelPackage
         var package = await ResolveAsync(cancellationToken).ConfigureAwait(false);
         Directory.CreateDirectory(directory);
         // apt's download user cannot write to a root-only directory; it says so and goes on as root.
-        await RunAsync("apt-get", ["-qq", "-o", "APT::Sandbox::User=root", "download", package], directory, cancellationToken).ConfigureAwait(false);
+        (await RunAsync("apt-get", ["-qq", "-o", "APT::Sandbox::User=root", "download", package], directory, cancellationToken).ConfigureAwait(false)).RequireSuccess();
         var file = Directory.GetFiles(directory, package + "_*.deb").SingleOrDefault()
             ?? throw HullException.NotFound($"apt-get left no file of package {package}");
         var tree = Path.Combine(directory, "tree");
-        await RunAsync("dpkg-deb", ["-x", file, tree], directory, cancellationToken).ConfigureAwait(false);
+        (await RunAsync("dpkg-deb", ["-x", file, tree], directory, cancellationToken).ConfigureAwait(false)).RequireSuccess();
         File.Delete(file);
         return tree;
     }
@@ -32,8 +32,7 @@ public static class KernelPackage
     public static async Task<string> ResolveAsync(CancellationToken cancellationToken = default)
     {
         // It fails where it knows no such package.
-        var known = await ChildProcess.RunAsync(new ChildProcessOptions("apt-cache", ["depends", "--important", MetaPackage]) { WorkingDirectory = "/" },
-            timeout: Bound, cancellationToken: cancellationToken).ConfigureAwait(false);
+        var known = await RunAsync("apt-cache", ["depends", "--important", MetaPackage], "/", cancellationToken).ConfigureAwait(false);
         foreach (var line in known.OutputText.Split('\n'))
         {
             var name = line.Trim();
@@ -44,11 +43,6 @@ public static class KernelPackage
         throw HullException.NotFound($"apt knows no package {MetaPackage}: run apt-get update, or give a kernel of your own");
     }
 
-    private static async Task RunAsync(string program, IReadOnlyList<string> arguments, string directory,
-        CancellationToken cancellationToken)
-    {
-        var result = await ChildProcess.RunAsync(new ChildProcessOptions(program, arguments) { WorkingDirectory = directory },
-            timeout: Bound, cancellationToken: cancellationToken).ConfigureAwait(false);
-        result.RequireSuccess();
-    }
+    private static Task<ProcessResult> RunAsync(string program, IReadOnlyList<string> arguments, string directory, CancellationToken cancellationToken) =>
+        ChildProcess.RunAsync(new ChildProcessOptions(program, arguments) { WorkingDirectory = directory }, timeout: Bound, cancellationToken: cancellationToken);
 }

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using Hull.Linux.Compression;
 
 namespace Hull.Hypervisor.Guest;
@@ -74,17 +73,9 @@ public sealed class ModuleTree
         ".ko" => File.ReadAllBytes(path),
         ".xz" => WholeStream.Decompress(new XzDecompressor(), File.ReadAllBytes(path), path, LargestModule),
         ".zst" => WholeStream.Decompress(new ZstdDecompressor(), File.ReadAllBytes(path), path, LargestModule),
-        ".gz" => Gunzip(path),
+        ".gz" => WholeStream.Gunzip(File.ReadAllBytes(path)),
         var extension => throw HullException.Unsupported($"kernel modules packed as '{extension}' are not supported: {path}"),
     };
-
-    private static byte[] Gunzip(string path)
-    {
-        using var input = new GZipStream(File.OpenRead(path), CompressionMode.Decompress);
-        using var output = new MemoryStream();
-        input.CopyTo(output);
-        return output.ToArray();
-    }
 
     private static string NameOf(string path)
     {

@@ -13,6 +13,12 @@ namespace Hull.Hypervisor.Monitor;
 /// <param name="directory">The machine's directory below the runtime's root.</param>
 public sealed class VmControl(string directory)
 {
+    /// <summary>Name of the state of its devices in the directory that a machine is saved or held in.</summary>
+    public const string StateName = "state";
+
+    /// <summary>Name of the copy of its writable disk there.</summary>
+    public const string DiskName = "writable.img";
+
     public Task<StatisticsReply> StatisticsAsync() => AskAsync(MonitorRequest.Statistics, null, StatisticsReply.Read);
 
     public Task<IReadOnlyList<GuestProcess>> ProcessesAsync() =>

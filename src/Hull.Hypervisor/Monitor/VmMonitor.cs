@@ -106,9 +106,9 @@ internal sealed class VmMonitor : IAsyncDisposable
     }
 
     /// <summary>Saves RAM into a memory file, and devices and disk into a directory; answers how long the guest stood still.</summary>
-    public Task<TimeSpan> SaveAsync(string directory, SafeFd memory) => _sandbox.SaveAsync(memory, Path.Combine(directory, "state"), () =>
+    public Task<TimeSpan> SaveAsync(string directory, SafeFd memory) => _sandbox.SaveAsync(memory, Path.Combine(directory, VmControl.StateName), () =>
     {
-        if (_bundle.WritableDisk is { } disk) SparseFile.Copy(disk, Path.Combine(directory, "writable.img"));
+        if (_bundle.WritableDisk is { } disk) SparseFile.Copy(disk, Path.Combine(directory, VmControl.DiskName));
     });
 
     /// <summary>Makes a twin of the machine that stands still as it is now; see <see cref="SandboxMachine.HoldAsync"/>.</summary>

@@ -1,4 +1,5 @@
 using Hull.Hypervisor.Disks;
+using Hull.Hypervisor.Monitor;
 using Hull.Hypervisor.Qemu;
 using Hull.Hypervisor.Templates;
 using Hull.Linux;
@@ -41,14 +42,14 @@ public sealed partial class SandboxMachine
                 making = Task.Run(() => QemuTwin.Hold(original, far[0], far[1], far[2], separated.SetResult), CancellationToken.None);
                 var copying = Task.Run(() =>
                 {
-                    if (_options.WritableDisk is { } disk) SparseFile.Copy(disk, Path.Combine(directory, HeldMachine.DiskName));
+                    if (_options.WritableDisk is { } disk) SparseFile.Copy(disk, Path.Combine(directory, VmControl.DiskName));
                 }, CancellationToken.None);
                 await Task.WhenAny(separated.Task, making).ConfigureAwait(false);
                 await copying.ConfigureAwait(false);
             }, cancellationToken).ConfigureAwait(false);
             var process = await making!.ConfigureAwait(false);
             // As a saved state begins: all that is asked of the template's.
-            AtomicFile.Write(Path.Combine(directory, HeldMachine.StateName), QemuMachine.StateOf(beginning), durable: false);
+            AtomicFile.Write(Path.Combine(directory, VmControl.StateName), QemuMachine.StateOf(beginning), durable: false);
             return new HeldMachine(process, near, original with { Process = process.Pid }, $"/proc/{Environment.ProcessId}/fd/{template.Value}", pause);
         }
         catch
@@ -65,11 +66,8 @@ public sealed partial class SandboxMachine
 
     private static async Task EndTwinAsync(Task<ChildProcess> making)
     {
-        const int killSignal = 9;
         await ((Task)making).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (!making.IsCompletedSuccessfully) return;
-        making.Result.Kill(killSignal);
-        making.Result.Dispose();
+        if (making.IsCompletedSuccessfully) HeldMachine.End(making.Result);
     }
 
     private LiveTemplate LiveTemplateOf(string directory)
@@ -93,14 +91,16 @@ public sealed partial class SandboxMachine
 /// <param name="Pause">How long programs of the guest stood still for it.</param>
 internal sealed record HeldMachine(ChildProcess Process, IReadOnlyList<SafeFd> Channels, LiveTemplate Live, string MemoryPath, TimeSpan Pause) : IDisposable
 {
-    public const string DiskName = "writable.img";
-    public const string StateName = "state";
+    public static void End(ChildProcess process)
+    {
+        const int killSignal = 9;
+        process.Kill(killSignal);
+        process.Dispose();
+    }
 
     public void Dispose()
     {
-        const int killSignal = 9;
-        Process.Kill(killSignal);
-        Process.Dispose();
+        End(Process);
         foreach (var channel in Channels) channel.Dispose();
     }
 }

@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using Hull.Core;
 
 namespace Hull.Linux.Compression;
@@ -6,6 +7,15 @@ namespace Hull.Linux.Compression;
 public static class WholeStream
 {
     private const int Piece = 1 << 20;
+
+    /// <summary>gzip (RFC 1952).</summary>
+    public static byte[] Gunzip(byte[] input)
+    {
+        using var content = new GZipStream(new MemoryStream(input), CompressionMode.Decompress);
+        using var output = new MemoryStream();
+        content.CopyTo(output);
+        return output.ToArray();
+    }
 
     /// <param name="codec">Used up by this, and disposed of.</param>
     /// <param name="name">Of the content, for messages.</param>

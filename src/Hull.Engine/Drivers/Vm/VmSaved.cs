@@ -31,9 +31,9 @@ internal sealed class VmSaved : ISavedInstance
     /// <summary>The twin; null where there is none.</summary>
     public LiveTemplate? Live => _hold?.Live;
 
-    public string StatePath => Path.Combine(Directory, "state");
+    public string StatePath => Path.Combine(Directory, VmControl.StateName);
 
-    public string WritablePath => Path.Combine(Directory, "writable.img");
+    public string WritablePath => Path.Combine(Directory, VmControl.DiskName);
 
     public static async Task<VmSaved> SaveAsync(VmControl control, VmBundle bundle, string directory, bool keep)
     {

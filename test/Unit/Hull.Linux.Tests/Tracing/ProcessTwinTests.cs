@@ -54,13 +54,7 @@ public sealed class ProcessTwinTests
         Assert.Equal("echo", streams.Ask("echo"));
         var status = File.ReadAllLines($"/proc/{twin.Pid}/status");
         Assert.Contains(status, line => line.StartsWith("NSpid:", StringComparison.Ordinal) && line.EndsWith("\t1", StringComparison.Ordinal));
-        Assert.Contains("Uid:\t1999999999\t1999999999\t1999999999\t1999999999", status);
-        Assert.Contains("Gid:\t1999999999\t1999999999\t1999999999\t1999999999", status);
-        Assert.Contains("CapEff:\t0000000000000000", status);
-        Assert.Contains("CapPrm:\t0000000000000000", status);
-        Assert.Contains("CapBnd:\t0000000000000000", status);
-        Assert.Contains("NoNewPrivs:\t1", status);
-        Assert.Contains("Seccomp:\t2", status);
+        RequireConfined(status);
         Assert.DoesNotContain(" /proc ", File.ReadAllText($"/proc/{twin.Pid}/mountinfo"));
         Assert.Contains("the-name-of-twin", File.ReadAllText($"/proc/{twin.Pid}/cmdline"));
         Assert.Contains("name-of-original", File.ReadAllText($"/proc/{original.Process.Pid}/cmdline"));
@@ -95,13 +89,7 @@ public sealed class ProcessTwinTests
         });
         Assert.Equal("twin", further.Ask("twin"));
         Assert.Equal("still confined", streams.Ask("still confined"));
-        var status = File.ReadAllLines($"/proc/{twin.Pid}/status");
-        Assert.Contains("Uid:\t1999999999\t1999999999\t1999999999\t1999999999", status);
-        Assert.Contains("CapEff:\t0000000000000000", status);
-        Assert.Contains("CapPrm:\t0000000000000000", status);
-        Assert.Contains("CapBnd:\t0000000000000000", status);
-        Assert.Contains("NoNewPrivs:\t1", status);
-        Assert.Contains("Seccomp:\t2", status);
+        RequireConfined(File.ReadAllLines($"/proc/{twin.Pid}/status"));
         foreach (var kind in (string[])["user", "mnt", "net", "ipc", "uts"])
             Assert.NotEqual(new FileInfo($"/proc/{confined.Pid}/ns/{kind}").LinkTarget, new FileInfo($"/proc/{twin.Pid}/ns/{kind}").LinkTarget);
         // It does not end with the one it was made of.
@@ -196,6 +184,17 @@ public sealed class ProcessTwinTests
             original.Process.Wait();
             cgroup.Remove();
         }
+    }
+
+    private static void RequireConfined(string[] status)
+    {
+        Assert.Contains("Uid:\t1999999999\t1999999999\t1999999999\t1999999999", status);
+        Assert.Contains("Gid:\t1999999999\t1999999999\t1999999999\t1999999999", status);
+        Assert.Contains("CapEff:\t0000000000000000", status);
+        Assert.Contains("CapPrm:\t0000000000000000", status);
+        Assert.Contains("CapBnd:\t0000000000000000", status);
+        Assert.Contains("NoNewPrivs:\t1", status);
+        Assert.Contains("Seccomp:\t2", status);
     }
 
     private static void RequireTracing()
