@@ -199,31 +199,7 @@ internal sealed partial class Supervisor : IReady
         else connection.BecomeAttachment(process.Streams, selection);
     }
 
-    private StatusMessage Status()
-    {
-        var execs = new List<ExecStatus>();
-        foreach (var exec in _execs.Values)
-        {
-            execs.Add(new ExecStatus
-            {
-                Id = exec.ExecId,
-                Pid = exec.Pid,
-                Running = exec.Status is null,
-                ExitCode = exec.Status?.ShellCode ?? 0,
-                ExitedAt = exec.ExitedAt,
-                Terminal = exec.Streams.HasTerminal,
-            });
-        }
-
-        return new StatusMessage
-        {
-            State = _state,
-            Pid = _init?.Pid ?? 0,
-            StartedAt = _startedAt,
-            Terminal = _create?.Terminal ?? false,
-            Execs = [.. execs],
-        };
-    }
+    private StatusMessage Status() => new() { State = _state, Pid = _init?.Pid ?? 0, StartedAt = _startedAt };
 
     private void Shutdown(ControlConnection connection, uint tag)
     {

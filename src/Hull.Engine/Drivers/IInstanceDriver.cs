@@ -147,9 +147,6 @@ public interface IInstance : IAsyncDisposable
     /// <summary>Starts a further process inside. Answers when the program has been executed or could not be.</summary>
     Task<IInstanceProcess> ExecAsync(ExecSpec spec, CancellationToken cancellationToken);
 
-    /// <summary>Finds an exec again after the engine was restarted; null when it is unknown.</summary>
-    Task<IInstanceProcess?> ReconnectExecAsync(string execId, CancellationToken cancellationToken);
-
     /// <summary>Sends a signal to the init, or to every process inside.</summary>
     Task SignalAsync(int signal, bool everyProcess, CancellationToken cancellationToken);
 

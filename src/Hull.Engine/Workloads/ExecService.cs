@@ -4,7 +4,10 @@ using Hull.Engine.Drivers;
 
 namespace Hull.Engine.Workloads;
 
-/// <summary>Execs. They live in memory: an exec that was not started is gone with the engine, one that runs is the shim's.</summary>
+/// <summary>
+/// Execs. They live in memory: an exec that was not started is gone with the engine; one that runs is the shim's and runs on, but
+/// the next engine does not know it, as with Docker.
+/// </summary>
 internal sealed class ExecService(WorkloadService workloads, TimeProvider clock) : IExecs
 {
     private static readonly TimeSpan s_kept = TimeSpan.FromMinutes(5);

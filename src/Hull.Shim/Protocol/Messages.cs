@@ -149,51 +149,12 @@ public sealed class StatusMessage
     /// <summary>Start of user code, nanoseconds since 1970; 0 before it.</summary>
     public long StartedAt;
 
-    public bool Terminal;
-    public ExecStatus[] Execs = [];
+    public FrameWriter WriteTo(FrameWriter writer) => writer.Write((int)State).Write(Pid).Write(StartedAt);
 
-    public FrameWriter WriteTo(FrameWriter writer)
+    public static StatusMessage Read(ref FrameReader reader) => new()
     {
-        writer.Write((int)State).Write(Pid).Write(StartedAt).Write(Terminal).Write(Execs.Length);
-        foreach (var exec in Execs)
-            writer.Write(exec.Id).Write(exec.Pid).Write(exec.Running).Write(exec.ExitCode).Write(exec.ExitedAt).Write(exec.Terminal);
-        return writer;
-    }
-
-    public static StatusMessage Read(ref FrameReader reader)
-    {
-        var status = new StatusMessage
-        {
-            State = (ShimState)reader.ReadInt32(),
-            Pid = reader.ReadInt32(),
-            StartedAt = reader.ReadInt64(),
-            Terminal = reader.ReadBool(),
-            Execs = new ExecStatus[Math.Clamp(reader.ReadInt32(), 0, 100_000)],
-        };
-        for (var i = 0; i < status.Execs.Length; i++)
-        {
-            status.Execs[i] = new ExecStatus
-            {
-                Id = reader.ReadText(),
-                Pid = reader.ReadInt32(),
-                Running = reader.ReadBool(),
-                ExitCode = reader.ReadInt32(),
-                ExitedAt = reader.ReadInt64(),
-                Terminal = reader.ReadBool(),
-            };
-        }
-
-        return status;
-    }
-}
-
-/// <summary>One exec as the shim knows it.</summary>
-public sealed class ExecStatus
-{
-    public string Id = "";
-    public int Pid;
-    public bool Running;
-    public int ExitCode;
-    public long ExitedAt;
-    public bool Terminal;
+        State = (ShimState)reader.ReadInt32(),
+        Pid = reader.ReadInt32(),
+        StartedAt = reader.ReadInt64(),
+    };
 }

@@ -1,6 +1,8 @@
-using System.Net.Sockets;
+using Hull.Core;
 using Hull.Engine;
 using Hull.Engine.Drivers.Container;
+using Hull.Engine.Drivers.Shims;
+using Hull.Engine.Workloads;
 using Hull.Shim.Protocol;
 
 namespace Hull.InstanceContract.Tests;
@@ -34,19 +36,15 @@ public sealed class HullContractTests : InstanceContract
     public async Task A_supervisor_forgets_execs_that_have_ended()
     {
         var id = await Host.RunAsync("sleep", "600");
-        for (var i = 0; i < 10; i++) Assert.Equal((0, "", ""), await Host.ExecAsync(id, "true"));
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        socket.Connect(new UnixDomainSocketEndPoint(Path.Combine(Host.Options.ExecRoot, "i", id[..32], Wire.SocketName)));
-        socket.Send(new FrameWriter(FrameKind.Status, 1).Finish().Span);
-        var answer = new byte[4096];
-        var count = socket.Receive(answer);
-        Assert.InRange(ReadStatus(answer.AsSpan(4, count - 4)).Execs.Length, 0, 1);
-
-        static StatusMessage ReadStatus(ReadOnlySpan<byte> frame)
-        {
-            var reader = new FrameReader(frame);
-            return StatusMessage.Read(ref reader);
-        }
+        var ended = await Host.Engine.Execs.CreateAsync(id, new ExecConfig { Command = ["true"] }, default);
+        await Host.Engine.Execs.StartAsync(ended, new ExecStartRequest(Detach: true), default);
+        await EngineHost.EventuallyAsync(() => Task.FromResult(Host.Engine.Execs.Inspect(ended).ExitCode is not null), "its end");
+        Assert.Equal((0, "", ""), await Host.ExecAsync(id, "true"));
+        await using var shim = new ShimConnection(ShimConnection.TryOpen(Path.Combine(Host.Options.ExecRoot, "i", id[..32]))!, _ => { }, () => { });
+        var error = await Assert.ThrowsAsync<HullException>(
+            () => shim.RequestAsync(FrameKind.Signal, frame => frame.Write(ended).Write(15), default));
+        // One that has ended and is remembered takes no signal either, but for that reason.
+        Assert.Equal(ErrorKind.NotFound, error.Kind);
     }
 
     [Theory]

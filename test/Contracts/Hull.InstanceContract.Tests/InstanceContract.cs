@@ -505,6 +505,8 @@ public abstract partial class InstanceContract : IAsyncLifetime
         var ending = await Host.RunAsync("sh", "-c", "sleep 0.5; exit 42");
         var created = await Host.CreateAsync("true");
         var pid = (await Host.InspectAsync(running)).State.ProcessId;
+        var exec = await Host.Engine.Execs.CreateAsync(running, new ExecConfig { Command = ["sh", "-c", "while :; do sleep 0.02; echo > /alive; done"] }, default);
+        await Host.Engine.Execs.StartAsync(exec, new ExecStartRequest(Detach: true), default);
         await Host.Engine.DisposeAsync();
         // Without an engine it still ends, and is recorded.
         await EngineHost.EventuallyAsync(() => Task.FromResult(File.Exists(Path.Combine(Host.Options.DataRoot, "workloads", ending, "exit.json"))), "the record of its end");
@@ -516,6 +518,10 @@ public abstract partial class InstanceContract : IAsyncLifetime
         Assert.Equal((WorkloadStatus.Exited, 42), (ended.State.Status, ended.State.ExitCode));
         Assert.Equal(WorkloadStatus.Created, (await Host.InspectAsync(created)).State.Status);
         Assert.Equal((0, "x\n", ""), await Host.ExecAsync(running, "echo", "x"));
+        // An exec runs on, but is forgotten, as with Docker.
+        Assert.Equal((0, "", ""), await Host.ExecAsync(running, "sh", "-c", "rm -f /alive; until [ -e /alive ]; do sleep 0.02; done"));
+        Assert.Equal(ErrorKind.NotFound, Assert.Throws<HullException>(() => Host.Engine.Execs.Inspect(exec)).Kind);
+        Assert.Empty(found.ExecIds);
         await Workloads.StopAsync(running, new StopRequest("KILL"), default);
         var lines = (await Host.LogsAsync(running)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(Enumerable.Range(0, lines.Length).Select(i => i.ToString()), lines);

@@ -8,17 +8,17 @@ using Hull.Shim.Protocol;
 namespace Hull.Engine.Drivers.Container;
 
 /// <summary>An exec in a container under a shim.</summary>
-internal sealed class ContainerExec(ContainerInstance instance, string execId, int processId, IAttachment? attachment) : IInstanceProcess
+internal sealed class ContainerExec(ContainerInstance instance, string execId) : IInstanceProcess
 {
     private readonly TaskCompletionSource<ExitStatus> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public string ExecId => execId;
 
-    public int ProcessId { get; set; } = processId;
+    public int ProcessId { get; set; }
 
     public Task<ExitStatus> Exited => _exited.Task;
 
-    public IAttachment? Attachment { get; set; } = attachment;
+    public IAttachment? Attachment { get; set; }
 
     public Task ResizeAsync(int columns, int rows, CancellationToken cancellationToken) =>
         instance.RequestAsync(FrameKind.Resize, frame => frame.Write(execId).Write(columns).Write(rows), cancellationToken);
@@ -36,7 +36,7 @@ internal partial class ContainerInstance
 {
     public async Task<IInstanceProcess> ExecAsync(ExecSpec spec, CancellationToken cancellationToken)
     {
-        var exec = new ContainerExec(this, spec.ExecId, 0, null);
+        var exec = new ContainerExec(this, spec.ExecId);
         lock (_execs) _execs.Add(spec.ExecId, exec);
         try
         {
@@ -62,11 +62,6 @@ internal partial class ContainerInstance
             lock (_execs) _execs.Remove(spec.ExecId);
             throw;
         }
-    }
-
-    public Task<IInstanceProcess?> ReconnectExecAsync(string execId, CancellationToken cancellationToken)
-    {
-        lock (_execs) return Task.FromResult<IInstanceProcess?>(_execs.GetValueOrDefault(execId));
     }
 
     internal Task RequestAsync(FrameKind kind, Action<FrameWriter> fields, CancellationToken cancellationToken) =>

@@ -102,12 +102,6 @@ internal partial class ContainerInstance : IInstance
         var status = ShimConnection.Read(answer, static (ref FrameReader reader) => StatusMessage.Read(ref reader));
         ProcessId = status.Pid;
         if (status.StartedAt > 0) StartedAt = UnixTime.ToTime(status.StartedAt);
-        foreach (var exec in status.Execs)
-        {
-            if (!exec.Running) continue;
-            lock (_execs) _execs[exec.Id] = new ContainerExec(this, exec.Id, exec.Pid, null);
-        }
-
         if (status.State == ShimState.Running)
         {
             _status = InstanceStatus.Running;
@@ -266,7 +260,7 @@ internal partial class ContainerInstance : IInstance
             return;
         }
 
-        // It is known since before it was asked for, and nobody looks for it behind its end.
+        // It is known since before it was asked for, and nobody looks for it behind its end. One of an earlier engine is unknown.
         ContainerExec? exec;
         lock (_execs) _execs.Remove(exit.ExecId, out exec);
         exec?.Complete(exit.Status);
