@@ -26,8 +26,12 @@ internal sealed class StopVerb(string name) : Verb
         .Add(new Flag("timeout", null, "seconds", "as --time", v => timeout = long.TryParse(v, out var n) ? n : throw HullException.Invalid($"invalid timeout '{v}'")) { Hidden = true })
         .Value("signal", 's', "signal", "signal that asks it to end", v => signal = v);
 
-    public override int Run(Invocation call) => call.ForEach(container => call.Engine.Call("POST",
-        $"/containers/{Uri.EscapeDataString(container)}/{name}?{(timeout is null ? "" : $"t={timeout}&")}{(signal is null ? "" : "signal=" + Uri.EscapeDataString(signal))}"));
+    public override int Run(Invocation call) => call.ForEach(container =>
+    {
+        using var notice = name == "restart" ? StartNotice.For(call, container) : null;
+        call.Engine.Call("POST",
+            $"/containers/{Uri.EscapeDataString(container)}/{name}?{(timeout is null ? "" : $"t={timeout}&")}{(signal is null ? "" : "signal=" + Uri.EscapeDataString(signal))}");
+    });
 }
 
 /// <summary><c>hull kill</c>.</summary>
@@ -84,9 +88,16 @@ internal sealed class StartVerb : Verb, ICommandRunner
 
     public override int Run(Invocation call)
     {
-        if (!attach && !interactive) return call.ForEach(c => call.Engine.Call("POST", $"/containers/{Uri.EscapeDataString(c)}/start"));
+        if (!attach && !interactive) return call.ForEach(container => Start(call, container));
         call.Expect(1, 1);
         return Attaching.Run(call, call.Arguments[0], interactive, output: true, start: true, signals: true, detachKeys: null);
+    }
+
+    /// <summary>Starts what exists, and says what that waits for.</summary>
+    public static void Start(Invocation call, string container)
+    {
+        using var notice = StartNotice.For(call, container);
+        call.Engine.Call("POST", $"/containers/{Uri.EscapeDataString(container)}/start");
     }
 }
 
@@ -125,7 +136,7 @@ internal static class Attaching
             + (detachKeys is null ? "" : "&detachKeys=" + Uri.EscapeDataString(detachKeys));
         using (var session = new StreamSession(call, call.Engine.Hijack(path + query)))
         {
-            if (start) call.Engine.Call("POST", path + "/start");
+            if (start) StartVerb.Start(call, found.Id);
             if (found.Config.Tty && TerminalMode.IsInputTerminal) session.UseTerminal(path + "/resize");
             else if (signals) session.ForwardSignals(path + "/kill");
             if (send) session.ForwardInput();

@@ -16,18 +16,22 @@ internal sealed class StartNotice : IDisposable
     private readonly ManualResetEventSlim started = new();
     private readonly EngineEndpoint endpoint;
     private readonly TextWriter error;
+    private readonly string? container;
     private readonly Lock gate = new();
     private bool over;
 
-    private StartNotice(Invocation call)
+    private StartNotice(Invocation call, string? container)
     {
-        (endpoint, error) = (call.Endpoint, call.Error);
+        (endpoint, error, this.container) = (call.Endpoint, call.Error, container);
         new Thread(Watch) { IsBackground = true, Name = "notice" }.Start();
     }
 
     /// <summary>Null where nothing is waited for that would have to be explained.</summary>
     public static StartNotice? For(Invocation call, HostConfig? host, bool quiet) =>
-        !quiet && (host?.Isolation == "vm" || host?.Runtime == "vm") ? new StartNotice(call) : null;
+        !quiet && IsMachine(host) ? new StartNotice(call, null) : null;
+
+    /// <summary>For a container that exists; whether it is a virtual machine is asked once the moment is over.</summary>
+    public static StartNotice For(Invocation call, string container) => new(call, container);
 
     public void Dispose()
     {
@@ -36,14 +40,18 @@ internal sealed class StartNotice : IDisposable
         started.Set();
     }
 
+    private static bool IsMachine(HostConfig? host) => host?.Isolation == "vm" || host?.Runtime == "vm";
+
     private void Watch()
     {
-        var said = "";
+        var (said, known) = ("", container is null);
         try
         {
             while (!started.Wait(s_moment))
             {
                 using var engine = new EngineClient(endpoint, LocalSocket.Dialer);
+                if (!known && !IsMachine(engine.Get($"/containers/{Uri.EscapeDataString(container!)}/json", DockerJson.Wire.ContainerInspect).HostConfig)) return;
+                known = true;
                 var what = engine.Get("/info", DockerJson.Wire.InfoAnswer).Isolations?.GetValueOrDefault("vm")?.Facts.GetValueOrDefault(IsolationInfo.Preparing);
                 if (what is null || what == said) continue;
                 said = what;

@@ -59,6 +59,27 @@ public sealed class IsolationTests
         Assert.Equal(("ran\n", ""), (second.Output, second.Error));
     }
 
+    [Theory]
+    [InlineData("250m", 256, "start", "started")]
+    [InlineData("300m", 320, "start", "-a", "started")]
+    [InlineData("350m", 384, "restart", "started")]
+    public void WhatTheStartOfAnExistingMachineHasToWaitForIsSaid(string memory, int rounded, params string[] start)
+    {
+        var hull = Repository.Executable("hull");
+        engine.Run(hull, null, "create", "--isolation", "vm", "-m", memory, "--network", "none", "--name", "started", "busybox", "echo", "ran").Ok();
+        try
+        {
+            var first = engine.Run(hull, null, start).Ok();
+            Assert.Equal(start is [_, "-a", _] ? "ran\n" : "started\n", first.Output);
+            Assert.Contains($"booting a template for machines of {rounded} MiB and 1 CPU", first.Error, StringComparison.Ordinal);
+            Assert.Equal("", engine.Run(hull, null, start).Ok().Error);
+        }
+        finally
+        {
+            engine.Run(hull, null, "rm", "-f", "started").Ok();
+        }
+    }
+
     [Fact]
     public void APrivilegedProgramMayUseTheDevicesOfItsMachine()
     {
