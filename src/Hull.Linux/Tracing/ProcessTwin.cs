@@ -60,9 +60,9 @@ public sealed record TwinOptions
 /// The original is stopped by ptrace(2) and one of its threads made to call clone(2); in the twin the other threads are made
 /// again and given the registers, thread areas and signal masks of theirs. A call that a thread waited in is made again by
 /// both. Event counters of eventfd(2) are made anew, for the two must not wake each other; sockets, pipes and files stay
-/// common unless they are replaced; epoll, io_uring and timer descriptors are refused. Seccomp filters of the original are the twin's too, and are not asked
-/// about what is done here. What the original has in its memory is not trusted: the kernel is asked afterwards who the twin
-/// is. x86-64 with glibc.
+/// common unless they are replaced; epoll, io_uring and timer descriptors are refused. Seccomp filters of the original are the
+/// twin's too, and are not asked about what is done here. What the original has in its memory is not trusted: the kernel is
+/// asked afterwards who the twin is. x86-64 with glibc.
 /// </remarks>
 public static class ProcessTwin
 {
