@@ -54,7 +54,6 @@ internal sealed class IdleTrim : IDisposable
         Volatile.Write(ref armed, 0);
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         MemoryCalls.TrimHeap();
-        FilePages.DropConstants();
-        FilePages.PageOutData();
+        FilePages.Drop(data: true);
     }
 }

@@ -233,7 +233,7 @@ internal sealed partial class Supervisor : IReady
         _buffer.Release();
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         MemoryCalls.TrimHeap();
-        FilePages.DropConstants();
+        FilePages.Drop(data: false);
     }
 
     /// <summary>The shim ends when its container has, is cleaned up, and everything was handed on.</summary>

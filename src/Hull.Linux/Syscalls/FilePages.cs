@@ -20,11 +20,14 @@ public static partial class FilePages
     private const int MostMappings = 64;
 
     /// <summary>Unmaps code and constants.</summary>
-    public static void DropConstants()
+    /// <param name="data">Unmaps the program's data too, for the most part tables that nobody writes to.</param>
+    public static void Drop(bool data)
     {
         Span<Mapping> mappings = stackalloc Mapping[MostMappings];
         // The search comes first: what it takes of the program would be mapped again behind it.
-        foreach (var mapping in mappings[..Find(mappings)])
+        mappings = mappings[..Find(mappings)];
+        if (data) PageOutData(mappings);
+        foreach (var mapping in mappings)
         {
             // A page that was written to, as the loader does before it takes the right away, would be lost.
             // SAFETY: the range is a whole private mapping of a file, without a page of its own; what is unmapped is read again.
@@ -33,17 +36,14 @@ public static partial class FilePages
     }
 
     /// <summary>
-    /// Unmaps the program's data, for the most part tables that nobody writes to. Other threads may write at this moment, so the
-    /// kernel is left to tell which pages are still the file's: MADV_PAGEOUT (madvise(2)) takes those out of the page cache as well,
-    /// and they are asked back to there. What another process of the same program has mapped is left alone; what was written to
-    /// goes to swap, where there is some.
+    /// Other threads may write to the program's data at this moment, so the kernel is left to tell which pages are still the
+    /// file's: MADV_PAGEOUT (madvise(2)) takes those out of the page cache as well, and they are asked back to there. What another
+    /// process of the same program has mapped is left alone; what was written to goes to swap, where there is some.
     /// </summary>
-    public static void PageOutData()
+    private static void PageOutData(ReadOnlySpan<Mapping> mappings)
     {
-        Span<Mapping> mappings = stackalloc Mapping[MostMappings];
-        var count = Find(mappings);
         using var program = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, "/proc/self/exe", Fcntl.O_RDONLY), $"open this program");
-        foreach (var mapping in mappings[..count])
+        foreach (var mapping in mappings)
         {
             if (mapping is not { OfProgram: true, Writable: true }) continue;
             // SAFETY: the advice changes the contents of no page.
