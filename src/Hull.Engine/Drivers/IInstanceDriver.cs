@@ -99,6 +99,9 @@ public interface ISavedInstance : IDisposable
 {
     /// <summary>How long its programs stood still for it; zero where that is not known any more.</summary>
     TimeSpan Pause { get; }
+
+    /// <summary>One instance goes on from it and no other, now or later: it may take what is saved in place of a copy.</summary>
+    bool IsForOne { get; set; }
 }
 
 /// <summary>Where an instance is in its life.</summary>

@@ -22,6 +22,7 @@ internal sealed partial class WorkloadService
         try
         {
             using var saved = await ChangeAsync(source, () => RequireActive(source).SaveAsync(directory, keep: false, cancellationToken), cancellationToken).ConfigureAwait(false);
+            saved.IsForOne = count == 1;
             var forks = new string[count];
             // Side by side, for as many as there are processors: most of a start is waiting for something.
             await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken },

@@ -94,7 +94,13 @@ public sealed class VmForkTests : IAsyncLifetime
         var forks = new List<string>(await ForkAsync(source, 1));
         forks.AddRange(await ForkAsync(source, 1));
         Assert.Equal((0, string.Concat(Enumerable.Range(1, 200).Select(i => $"{i}\n")), ""), await exec);
-        foreach (var fork in forks) Assert.Equal((0, "here\n", ""), await _host.ExecAsync(fork, "echo", "here"));
+        foreach (var one in (string[])[source, .. forks])
+        {
+            Assert.Equal((0, "here\n", ""), await _host.ExecAsync(one, "echo", "here"));
+            // Each writes to a disk of its own, and to no other.
+            Assert.Equal([BundleOf(one).WritableDisk!], DisksOf(one));
+        }
+
         await RemoveAllAsync([source, .. forks]);
     }
 
@@ -161,6 +167,10 @@ public sealed class VmForkTests : IAsyncLifetime
         EngineHost.EventuallyAsync(async () => int.TryParse((await _host.ExecAsync(id, "cat", "/n")).Output, out var n) && n > until, "it to count");
 
     private string[] MonitorOf(string id) => File.ReadAllLines($"/proc/{Assert.Single(Monitors(id))}/status");
+
+    /// <summary>The disks that a machine's monitor has open, but for those of its image.</summary>
+    private static IEnumerable<string> DisksOf(string id) => Directory.GetFiles($"/proc/{Assert.Single(Monitors(id))}/fd")
+        .Select(descriptor => new FileInfo(descriptor).LinkTarget!).Where(target => target.Contains("writable", StringComparison.Ordinal)).Distinct();
 
     /// <summary>Processes of QEMU that have a machine's name.</summary>
     private static List<int> Monitors(string id)

@@ -224,7 +224,8 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         var writable = Path.Combine(disks, "writable.img");
         // A disk that a machine has used is no longer the one the template has mounted, even if that machine never came to run.
         var saved = spec.Saved as VmSaved;
-        if (saved is not null) SparseFile.Copy(saved.WritablePath, writable);
+        if (saved is { IsForOne: true }) File.Move(saved.WritablePath, writable, overwrite: true);
+        else if (saved is not null) SparseFile.Copy(saved.WritablePath, writable);
         var isPrepared = DiskBytesOf(spec) == WritableDisk.DefaultBytes && !File.Exists(writable);
         _platform.Disks.Create(writable, DiskBytesOf(spec), isPrepared ? template.WritablePath : null);
         var process = spec.Spec.Process ?? throw HullException.Internal($"{spec.Id} has no process");

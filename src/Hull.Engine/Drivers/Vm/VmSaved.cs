@@ -28,6 +28,8 @@ internal sealed class VmSaved : ISavedInstance
 
     public TimeSpan Pause { get; }
 
+    public bool IsForOne { get; set; }
+
     /// <summary>The twin; null where there is none.</summary>
     public LiveTemplate? Live => _hold?.Live;
 
