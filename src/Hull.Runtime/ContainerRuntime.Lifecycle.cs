@@ -21,7 +21,7 @@ namespace Hull.Runtime;
 /// <content>Create, start and delete.</content>
 public sealed partial class ContainerRuntime
 {
-    private (string Id, Spec Spec)? _made;
+    private Made? _made;
 
     /// <summary>Makes a container and its init. On failure nothing stays.</summary>
     public ContainerProcess Create(string id, CreateOptions create) => Make(id, create, waitForStart: true, out _);
@@ -45,18 +45,28 @@ public sealed partial class ContainerRuntime
     }
 
     /// <summary>Executes the user's program in a created container.</summary>
-    public void Start(string id)
+    /// <param name="program">Which, where the container was created without one by this object.</param>
+    public void Start(string id, ContainerProgram? program = null)
     {
         using var directory = ContainerDirectory.Open(Options.Root, id, locked: true);
-        var state = directory.ReadState();
+        // What this object made it need not read again; the files do not change between the two.
+        var made = _made is { } last && last.State.Id == id ? last : null;
+        var state = made?.State ?? directory.ReadState();
         using var init = ProcessIdentity.TryOpen(state) ?? throw HullException.Conflict($"cannot start container {id}: it is stopped");
-        // What this object made it need not read again; the file does not change between the two.
-        var spec = _made is { } made && made.Id == id ? made.Spec : directory.ReadSpec();
+        var spec = made?.Spec ?? directory.ReadSpec();
+        if (program is null != made?.Deferred is null)
+            throw HullException.Conflict($"cannot start container {id}: {(program is null ? "its program was not named" : "it has a program of its own")}");
         _made = null;
         if (!directory.IsWaitingForStart()) throw HullException.Conflict($"cannot start container {id}: it is not in the created state");
-        Options.Debug?.Invoke($"start: init {state.Pid} of container {id} is told to execute {spec.Process?.Args?[0]}");
+        Options.Debug?.Invoke($"start: init {state.Pid} of container {id} is told to execute {(program?.Arguments ?? spec.Process?.Args)?[0]}");
         RunStartContainer(state, spec, init);
-        using (var connection = directory.ConnectForStart()) RequireStarted(connection, spec);
+        var packet = program is null ? null : made!.Deferred!.Compose(program.Arguments, program.Environment);
+        using (var connection = directory.ConnectForStart())
+        {
+            if (packet is not null) Check.Result(SocketCalls.Send(connection.Value, packet), $"name the program of container {id}");
+            RequireStarted(connection, (program?.Arguments ?? spec.Process?.Args)?[0] ?? "", isSearched: packet is not null);
+        }
+
         directory.RemoveStartSocket();
         RunPoststart(state, spec, init);
     }
@@ -137,7 +147,6 @@ public sealed partial class ContainerRuntime
             if (WarnOfNeighbours(cgroup, entry)) state = state with { SharesCgroup = true };
             DebugPlan(state, spec, seccomp);
             var init = MakeInit(directory, create, spec, state, cgroup, entry, seccomp, isWaiting);
-            if (isWaiting) _made = (id, spec);
             return init;
         }
         catch
@@ -155,13 +164,14 @@ public sealed partial class ContainerRuntime
     private ContainerProcess MakeInit(ContainerDirectory directory, CreateOptions create, Spec spec, StoredState state, ICgroup cgroup,
         CgroupEntry entry, SeccompProgram? seccomp, bool waitForStart)
     {
+        if (create.DefersProgram && !waitForStart) throw HullException.Internal("a program cannot be named later where it is executed at once");
         var firstFree = 3 + create.ExtraDescriptors.Count;
         var (channel, childChannel) = ChildReport.CreateChannel(firstFree);
         using var context = new SetupContext
         {
             Id = state.Id, Spec = spec, Bundle = state.Bundle, Rootfs = state.Rootfs, Options = create, Cgroup = cgroup, CgroupEntry = entry,
             Resctrl = LoadResctrl(state), Seccomp = seccomp, Channel = childChannel, NoPivot = create.NoPivot, Rootless = state.Rootless,
-            StartListener = waitForStart ? directory.ListenForStart(firstFree) : null,
+            DefersProgram = create.DefersProgram, StartListener = waitForStart ? directory.ListenForStart(firstFree) : null,
         };
         context.Own(childChannel);
         if (context.StartListener is { } listener) context.Own(listener);
@@ -171,11 +181,12 @@ public sealed partial class ContainerRuntime
             launcher.Start();
             Options.Debug?.Invoke($"create: init is process {launcher.Pid} and sets up its namespaces and mounts");
             state = state with { RootMount = context.RootMount };
-            Record(directory, state, launcher.Pid);
-            launcher.Complete(pid => Record(directory, state, pid));
+            state = Record(directory, state, launcher.Pid);
+            launcher.Complete(pid => state = Record(directory, state, pid));
             WritePidFile(create, launcher.Pid);
             Options.Debug?.Invoke($"create: init {launcher.Pid} {(waitForStart ? "has set up everything and waits for its start" : $"has executed {spec.Process!.Args![0]}")}");
-            if (!waitForStart) RunPoststart(state with { Pid = launcher.Pid }, spec, launcher.Pidfd);
+            if (!waitForStart) RunPoststart(state, spec, launcher.Pidfd);
+            if (waitForStart) _made = new Made(state, spec, context.Deferred);
             return launcher.Release();
         }
         catch
@@ -218,8 +229,12 @@ public sealed partial class ContainerRuntime
         Rootless = IsRootless,
     };
 
-    private static void Record(ContainerDirectory directory, StoredState state, int pid) =>
-        directory.WriteState(state with { Pid = pid, StartTime = ProcessIdentity.StartTimeOf(pid) ?? 0 });
+    private static StoredState Record(ContainerDirectory directory, StoredState state, int pid)
+    {
+        var recorded = state with { Pid = pid, StartTime = ProcessIdentity.StartTimeOf(pid) ?? 0 };
+        directory.WriteState(recorded);
+        return recorded;
+    }
 
     /// <summary>Takes back what a failed create made. Its own failures do not hide the first.</summary>
     private void Undo(ContainerDirectory directory, StoredState state, ICgroup? cgroup)
@@ -249,14 +264,14 @@ public sealed partial class ContainerRuntime
             throw new HullException(ErrorKind.Timeout, $"container {state.Id} does not end: its init {state.Pid} cannot be killed");
     }
 
-    private static void RequireStarted(SafeFd connection, Spec spec)
+    /// <param name="isSearched">The program was looked for only now; else its absence was told when the container was created.</param>
+    private static void RequireStarted(SafeFd connection, string program, bool isSearched)
     {
         Span<byte> buffer = stackalloc byte[16];
         var count = FileCalls.Read(connection.Value, buffer);
         if (count == -(nint)Errno.ECONNRESET) count = 0;
         Check.Result(count, $"wait for the container's start");
         if (count == 0) return;
-        var program = spec.Process?.Args?[0];
         if (!ChildReport.TryReadFailure(buffer[..(int)count], out _, out var errno)) throw HullException.Internal("init answered the start with what is no report");
         var kind = errno switch
         {
@@ -264,7 +279,7 @@ public sealed partial class ContainerRuntime
             Errno.EACCES or Errno.ENOEXEC => ErrorKind.CommandNotExecutable,
             _ => ErrnoText.KindOf(errno),
         };
-        throw new HullException(kind, $"execute {program}: {ErrnoText.Describe(errno)}", new ErrnoException(errno));
+        throw new HullException(kind, $"execute {(isSearched && errno == Errno.ENOENT ? ChildProgram.DescribeMissing(program) : program)}: {ErrnoText.Describe(errno)}", new ErrnoException(errno));
     }
 
     /// <summary>A startContainer hook that fails ends the container before its program ran (runtime.md, "Lifecycle", step 7).</summary>
@@ -321,6 +336,9 @@ public sealed partial class ContainerRuntime
             // No readable configuration, so no hooks.
         }
     }
+
+    /// <summary>What this object created last and has not started.</summary>
+    private sealed record Made(StoredState State, Spec Spec, DeferredProgram? Deferred);
 
     private static void WritePidFile(ProcessOptions options, int pid)
     {

@@ -76,9 +76,20 @@ public sealed record CreateOptions : ProcessOptions
     /// </summary>
     public ReadOnlyMemory<byte> Document { get; init; }
 
+    /// <summary>
+    /// Leaves it to <see cref="ContainerRuntime.Start"/> of the same object to say what is executed: the spec's arguments and
+    /// environment are ignored, its user and directory are not.
+    /// </summary>
+    public bool DefersProgram { get; init; }
+
     /// <summary>Moves the root with MS_MOVE and chroot where pivot_root(2) cannot work, as on an initramfs. Weaker.</summary>
     public bool NoPivot { get; init; }
 }
+
+/// <summary>What a container executes that was created without a program.</summary>
+/// <param name="Arguments">The first is searched for in the PATH of the environment.</param>
+/// <param name="Environment">All of it, HOME included.</param>
+public sealed record ContainerProgram(IReadOnlyList<string> Arguments, IReadOnlyList<string> Environment);
 
 /// <summary>How a further process is started in a container.</summary>
 public sealed record ExecOptions : ProcessOptions

@@ -1,4 +1,5 @@
 using Hull.Linux.Compression;
+using Hull.Linux.Files;
 
 namespace Hull.Hypervisor.Guest;
 

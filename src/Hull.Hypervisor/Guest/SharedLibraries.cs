@@ -1,5 +1,4 @@
-using System.Buffers.Binary;
-using System.Text;
+using Hull.Linux.Files;
 
 namespace Hull.Hypervisor.Guest;
 
@@ -9,29 +8,23 @@ namespace Hull.Hypervisor.Guest;
 /// </summary>
 public static class SharedLibraries
 {
-    private static readonly string[] Directories =
-    [
-        "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
-        "/lib64", "/usr/lib64", "/lib", "/usr/lib",
-    ];
-
     /// <param name="extra">Libraries the program opens by name at run time, added where this machine has them.</param>
     /// <returns>Path in the guest and file on this machine, the interpreter first, then by name.</returns>
     public static IReadOnlyList<(string GuestPath, string HostPath)> Closure(string program, IEnumerable<string> extra)
     {
         var content = File.ReadAllBytes(program);
         var found = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        var queue = new Queue<string>(Needed(content));
+        var queue = new Queue<string>(ElfSections.Needed(content));
         foreach (var name in extra.Where(name => Locate(name) is not null)) queue.Enqueue(name);
         while (queue.TryDequeue(out var name))
         {
             if (found.ContainsKey(name)) continue;
             var path = Locate(name) ?? throw HullException.NotFound($"library {name}, which {program} needs, is not installed");
             found[name] = path;
-            foreach (var next in Needed(File.ReadAllBytes(path))) queue.Enqueue(next);
+            foreach (var next in ElfSections.Needed(File.ReadAllBytes(path))) queue.Enqueue(next);
         }
 
-        var interpreter = Encoding.UTF8.GetString(ElfSections.Find(content, ".interp")).TrimEnd('\0');
+        var interpreter = ElfSections.Interpreter(content);
         var result = new List<(string, string)>();
         if (interpreter.Length > 0)
         {
@@ -44,23 +37,5 @@ public static class SharedLibraries
     }
 
     private static string? Locate(string name) =>
-        Directories.Select(directory => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
-
-    private static List<string> Needed(byte[] content)
-    {
-        var names = new List<string>();
-        var dynamic = ElfSections.Find(content, ".dynamic");
-        var strings = ElfSections.Find(content, ".dynstr");
-        for (var at = 0; at + 16 <= dynamic.Length; at += 16)
-        {
-            const long neededTag = 1;
-            if (BinaryPrimitives.ReadInt64LittleEndian(dynamic[at..]) != neededTag) continue;
-            var offset = (int)BinaryPrimitives.ReadInt64LittleEndian(dynamic[(at + 8)..]);
-            if ((uint)offset >= (uint)strings.Length) throw HullException.Corrupted("the ELF file has a broken string table");
-            var text = strings[offset..];
-            names.Add(Encoding.UTF8.GetString(text[..text.IndexOf((byte)0)]));
-        }
-
-        return names;
-    }
+        ElfSections.LibraryDirectories.Select(directory => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
 }

@@ -9,6 +9,7 @@ namespace Hull.Linux.Children;
 public sealed unsafe partial class ChildProgram
 {
     private const int LastSignal = 64;
+    private const string DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
     public Operation SetNamespace(Argument descriptor, ulong type, string description) =>
         Call("join", description, SYS_setns, descriptor, type);
@@ -152,18 +153,37 @@ public sealed unsafe partial class ChildProgram
     /// Finds what execve would run: a name with a slash as it is, else the first executable file in the directories.
     /// The slot gets the address of its path. Reports CommandNotFound or CommandNotExecutable.
     /// </summary>
-    public Slot FindExecutable(string name, IReadOnlyList<string> directories)
+    public Slot FindExecutable(string name, IReadOnlyList<string> directories) =>
+        FindFirst(name, [.. Candidates(name, directories).Select<string, (string, Action<Slot>)>(path => (path, slot => Set(slot, Text(path))))]);
+
+    /// <summary>The paths at which a program of that name may be, in the order in which they are tried.</summary>
+    public static IReadOnlyList<string> Candidates(string name, IReadOnlyList<string> directories) =>
+        name.Contains('/') ? [name] : [.. directories.Select(directory => (directory is "" ? "." : directory.TrimEnd('/')) + "/" + name)];
+
+    /// <summary>The directories of an environment's PATH, or of the usual one where it has none.</summary>
+    public static string[] SearchPath(IReadOnlyList<string> environment)
     {
-        var found = NewSlot();
-        var error = NewSlot();
-        var probe = NewSlot();
+        foreach (var variable in environment)
+        {
+            if (variable.StartsWith("PATH=", StringComparison.Ordinal)) return variable[5..].Split(':');
+        }
+
+        return DefaultPath.Split(':');
+    }
+
+    /// <summary>What is said of a program that none of the directories has.</summary>
+    public static string DescribeMissing(string name) => name.Contains('/') ? name : $"{name}: executable file not found in $PATH";
+
+    /// <param name="candidates">What each is called in messages, and what puts the address of its path into a slot.</param>
+    private Slot FindFirst(string name, IReadOnlyList<(string Name, Action<Slot> Put)> candidates)
+    {
+        var (found, path, error, probe) = (NewSlot(), NewSlot(), NewSlot(), NewSlot());
         var done = new Label();
         Set(error, (int)Errno.ENOENT);
-        var candidates = name.Contains('/') ? [name] : directories.Select(directory => (directory is "" ? "." : directory.TrimEnd('/')) + "/" + name).ToList();
-        foreach (var candidate in candidates)
+        foreach (var (candidate, put) in candidates)
         {
             var (missing, refused, next) = (new Label(), new Label(), new Label());
-            var path = Text(candidate);
+            put(path);
             Call("find", candidate, SYS_faccessat2, AT_FDCWD, path, 1 /* X_OK */, AT_EACCESS).OnFailure(missing);
             Set(found, path);
             // A directory is executable too, in its way.
@@ -182,12 +202,12 @@ public sealed unsafe partial class ChildProgram
         Expect("find", name, error, (int)Errno.EACCES).OnFailure(absent);
         Fail("execute", name, (int)Errno.EACCES).As(ErrorKind.CommandNotExecutable);
         Mark(absent);
-        Fail("execute", name.Contains('/') ? name : $"{name}: executable file not found in $PATH", (int)Errno.ENOENT).As(ErrorKind.CommandNotFound);
+        Fail("execute", DescribeMissing(name), (int)Errno.ENOENT).As(ErrorKind.CommandNotFound);
         Mark(done);
         return found;
     }
 
-    public void Execute(Slot path, nint arguments, nint environment, string name)
+    public void Execute(Slot path, Argument arguments, Argument environment, string name)
     {
         var (missing, other) = (new Label(), new Label());
         Call("execute", name, SYS_execve, path, arguments, environment).OnFailure(missing);
@@ -198,6 +218,27 @@ public sealed unsafe partial class ChildProgram
         Fail("execute", name, error).As(ErrorKind.CommandNotFound);
         Mark(other);
         Fail("execute", name, error).As(ErrorKind.CommandNotExecutable);
+    }
+
+    /// <summary>Memory for a program that is named later.</summary>
+    public DeferredProgram DeferProgram() => new(Buffer(DeferredProgram.Size));
+
+    /// <summary>
+    /// Waits for a packet of <see cref="DeferredProgram.Compose"/> on a socket; <see cref="Execute(DeferredProgram)"/> executes
+    /// what it names.
+    /// </summary>
+    public void Receive(DeferredProgram program, Argument socket) => Call("receive", "the program", SYS_read, socket, program.Address, DeferredProgram.Size);
+
+    /// <summary>Finds and executes what was received. Failures are reported as of <see cref="FindExecutable"/> and <see cref="Execute(Slot, Argument, Argument, string)"/>.</summary>
+    public void Execute(DeferredProgram program)
+    {
+        const string name = "the program";
+        var (arguments, environment) = (NewSlot(), NewSlot());
+        var path = FindFirst(name,
+            [.. Enumerable.Range(0, DeferredProgram.MaxCandidates).Select<int, (string, Action<Slot>)>(index => (name, slot => Load(slot, program.CandidateAt(index), sizeof(nint))))]);
+        Load(arguments, program.ArgumentsAt, sizeof(nint));
+        Load(environment, program.EnvironmentAt, sizeof(nint));
+        Execute(path, arguments, environment, name);
     }
 
     private const int AT_EACCESS = 0x200;

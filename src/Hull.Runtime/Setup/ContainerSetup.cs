@@ -71,7 +71,7 @@ internal static class ContainerSetup
     {
         var program = context.Program;
         var process = new ProcessSetup(slots, context.Process, context.Options, context.Seccomp, resource => context.Own(resource),
-            context.HasUserNamespace ? context.Linux : null);
+            context.HasUserNamespace ? context.Linux : null, context.Deferred);
         var limits = context.HasUserNamespace ? null : context.Process.Rlimits;
         process.AddAttributes(context.Linux.Personality, "_ses." + context.Id, limits, setOomScore: !context.HasUserNamespace);
         SecurityLabels.Add(program, context.Proc, context.Process);
@@ -83,6 +83,7 @@ internal static class ContainerSetup
             program.Notify(context.Socket, Ready);
             program.Close(context.Socket);
             program.Call("wait for", "the start", SyscallNumber.SYS_accept4, program.Inherit(listener), 0, 0, O_CLOEXEC, result: program.Report);
+            if (context.Deferred is { } deferred) program.Receive(deferred, program.Report);
         }
 
         process.AddExecution(ProcessSetup.EnvironmentOf(context.Process, user => HomeDirectory.Find(context.Rootfs, user), context.Options.ExtraEnvironment));

@@ -15,10 +15,11 @@ namespace Hull.Runtime.Setup;
 /// container's init and by exec alike.
 /// </summary>
 /// <param name="userNamespace">Whose mappings the process's ids are of, where it is in a user namespace of its container's.</param>
+/// <param name="deferred">Where the program comes that is only named at the start; null takes the spec's.</param>
 internal sealed class ProcessSetup(
-    SetupSlots slots, ProcessSpec process, ProcessOptions options, SeccompProgram? seccomp, Action<IDisposable> own, LinuxSpec? userNamespace)
+    SetupSlots slots, ProcessSpec process, ProcessOptions options, SeccompProgram? seccomp, Action<IDisposable> own, LinuxSpec? userNamespace,
+    DeferredProgram? deferred = null)
 {
-    private const string DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     private const uint DefaultUmask = 18; // 0022
     private readonly ChildProgram _program = slots.Program;
     private readonly ulong _permitted = CapabilityTable.Mask(process.Capabilities?.Permitted);
@@ -109,7 +110,7 @@ internal sealed class ProcessSetup(
         _program.Chdir(process.Cwd!);
         _program.Mark(inside);
         _program.ExpectReachableDirectory(process.Cwd!);
-        _path = _program.FindExecutable(process.Args![0], SearchPath());
+        if (deferred is null) _path = _program.FindExecutable(process.Args![0], ChildProgram.SearchPath(process.Env ?? []));
         if (seccomp is { HasListener: true }) AddFilter();
     }
 
@@ -129,7 +130,8 @@ internal sealed class ProcessSetup(
         _program.ResetSignals();
         if (process.NoNewPrivileges) _program.Prctl("no_new_privs", Prctl.PR_SET_NO_NEW_PRIVS, 1);
         if (seccomp is { HasListener: false } && !FilterNeedsPrivilege) AddFilter();
-        _program.Execute(_path, _program.TextArray(process.Args!), _program.TextArray(environment), process.Args![0]);
+        if (deferred is { } program) _program.Execute(program);
+        else _program.Execute(_path, _program.TextArray(process.Args!), _program.TextArray(environment), process.Args![0]);
     }
 
     /// <summary>The environment: the spec's, with HOME where it has none.</summary>
@@ -186,15 +188,5 @@ internal sealed class ProcessSetup(
         // Nobody in the namespace may change an owner it does not know. Who is not root may not here either: then it stays as it is.
         if (UserNamespaces.ToHost(userNamespace.UidMappings, user.Uid) is { } outside && outside != status.User)
             _ = MetadataCalls.FchownAt(stream.Value, "", outside, uint.MaxValue, Fcntl.AT_EMPTY_PATH);
-    }
-
-    private string[] SearchPath()
-    {
-        foreach (var variable in process.Env ?? [])
-        {
-            if (variable.StartsWith("PATH=", StringComparison.Ordinal)) return variable[5..].Split(':');
-        }
-
-        return DefaultPath.Split(':');
     }
 }

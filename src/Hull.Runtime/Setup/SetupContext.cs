@@ -42,6 +42,11 @@ internal sealed class SetupContext : IDisposable
     /// <summary>The listener on which a created container waits for its start; null starts at once.</summary>
     public SafeFd? StartListener { get; init; }
 
+    /// <summary>Where the program comes that is only named at the start; null takes the spec's.</summary>
+    public DeferredProgram? Deferred { get; private set; }
+
+    public bool DefersProgram { get; init; }
+
     public bool NoPivot { get; init; }
 
     public bool Rootless { get; init; }
@@ -99,6 +104,7 @@ internal sealed class SetupContext : IDisposable
         Mount = Program.NewSlot();
         Terminal = Program.NewSlot();
         TerminalPeer = Program.NewSlot();
+        if (DefersProgram) Deferred = Program.DeferProgram();
         Socket = Program.Inherit(Channel);
         Program.Set(Program.Report, Socket);
     }

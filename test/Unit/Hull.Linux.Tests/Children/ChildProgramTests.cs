@@ -47,6 +47,45 @@ public sealed class ChildProgramTests
         Assert.Equal(kind, Run(program => program.FindExecutable(name, ["/bin"])).Report!.Kind);
 
     [Fact]
+    public void A_program_can_be_named_when_the_child_is_there()
+    {
+        var (read, write) = FileCalls.Pipe();
+        using (read)
+        {
+            var (report, status) = RunDeferred(["echo", "told", "later"], ["PATH=/nonexistent:/bin", "MORE=" + new string('m', 40_000)], program => program.Place(program.Inherit(write), 1));
+            write.Dispose();
+            Assert.Null(report);
+            Assert.True(status.Succeeded);
+            Assert.Equal("told later\n"u8.ToArray(), read.ReadToEnd());
+        }
+    }
+
+    [Theory]
+    [InlineData("nope", ErrorKind.CommandNotFound)]
+    [InlineData("./nope", ErrorKind.CommandNotFound)]
+    [InlineData("/etc", ErrorKind.CommandNotExecutable)]
+    [InlineData("/etc/passwd", ErrorKind.CommandNotExecutable)]
+    public void What_is_named_later_and_cannot_be_executed_has_its_kind(string name, ErrorKind kind) =>
+        Assert.Equal(kind, RunDeferred([name], ["PATH=/bin"]).Report!.Kind);
+
+    [Fact]
+    public void What_does_not_fit_is_not_named_later()
+    {
+        using var program = new ChildProgram();
+        foreach (var (arguments, environment) in (ReadOnlySpan<(string[], string[])>)
+        [
+            (["true", new string('x', DeferredProgram.Size)], []),
+            (["true"], ["PATH=" + string.Join(':', Enumerable.Range(0, DeferredProgram.MaxCandidates + 1).Select(index => $"/{index}"))]),
+        ])
+        {
+            Assert.False(DeferredProgram.Fits(arguments, environment));
+            Assert.Equal(ErrorKind.InvalidArgument, Assert.Throws<HullException>(() => program.DeferProgram().Compose(arguments, environment)).Kind);
+        }
+
+        Assert.True(DeferredProgram.Fits(["true"], []));
+    }
+
+    [Fact]
     public void Errors_are_tolerated_only_where_named()
     {
         var (report, _) = Run(program =>
@@ -115,6 +154,24 @@ public sealed class ChildProgramTests
 
         await stop.CancelAsync();
         await allocator;
+    }
+
+    private static (HullException? Report, ExitStatus Status) RunDeferred(string[] arguments, string[] environment, Action<ChildProgram>? write = null)
+    {
+        var (ours, theirs) = SocketCalls.CreatePair(Sockets.SOCK_SEQPACKET);
+        using (ours)
+        using (theirs)
+        {
+            return Run(program =>
+            {
+                write?.Invoke(program);
+                var deferred = program.DeferProgram();
+                program.Receive(deferred, program.Inherit(theirs));
+                program.ResetSignals();
+                program.Execute(deferred);
+                Check.Result(SocketCalls.Send(ours.Value, deferred.Compose(arguments, environment)), $"name the program");
+            });
+        }
     }
 
     private static (HullException? Report, ExitStatus Status) Run(Action<ChildProgram> write)

@@ -1,11 +1,40 @@
 using System.Buffers.Binary;
 using System.Text;
+using Hull.Core;
 
-namespace Hull.Hypervisor.Guest;
+namespace Hull.Linux.Files;
 
 /// <summary>Reads sections of a 64-bit little-endian ELF file (System V gABI, chapter 4), with bounds on every access.</summary>
 public static class ElfSections
 {
+    /// <summary>Directories in which a program's libraries are looked for, as distributions have them.</summary>
+    public static IReadOnlyList<string> LibraryDirectories { get; } =
+    [
+        "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
+        "/lib64", "/usr/lib64", "/lib", "/usr/lib",
+    ];
+
+    /// <summary>Path of the program interpreter; empty for a program that is linked statically.</summary>
+    public static string Interpreter(ReadOnlySpan<byte> file) => Encoding.UTF8.GetString(Find(file, ".interp")).TrimEnd('\0');
+
+    /// <summary>Names of the libraries in the <c>DT_NEEDED</c> entries (System V gABI, chapter 5).</summary>
+    public static IReadOnlyList<string> Needed(ReadOnlySpan<byte> file)
+    {
+        var names = new List<string>();
+        var dynamic = Find(file, ".dynamic");
+        var strings = Find(file, ".dynstr");
+        for (var at = 0; at + 16 <= dynamic.Length; at += 16)
+        {
+            const long neededTag = 1;
+            if (BinaryPrimitives.ReadInt64LittleEndian(dynamic[at..]) != neededTag) continue;
+            var offset = (int)BinaryPrimitives.ReadInt64LittleEndian(dynamic[(at + 8)..]);
+            if ((uint)offset >= (uint)strings.Length) throw HullException.Corrupted("the ELF file has a broken string table");
+            names.Add(NameAt(strings[offset..]));
+        }
+
+        return names;
+    }
+
     /// <summary>The bytes of the first section of that name; empty where there is none.</summary>
     public static ReadOnlySpan<byte> Find(ReadOnlySpan<byte> file, string name)
     {
