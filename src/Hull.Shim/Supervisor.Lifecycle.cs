@@ -20,7 +20,7 @@ internal sealed partial class Supervisor
         if (_state != ShimState.Empty || _create is not null) throw HullException.Conflict("the shim has its instance already");
         _create = create;
         Settle(create.Bundle);
-        using (var root = connection.TakeDescriptor()) RootMount.Attach(create.Bundle, root);
+        using (var root = create.IsResident ? null : connection.TakeDescriptor()) RootMount.Attach(create.Bundle, root);
         _log = LogSink.Open(create.Log);
         _runtime = RuntimeFor(create);
         var streams = new ProcessStreams(_loop, _log, _buffer) { HasTerminal = create.Terminal, InputOnce = create.InputOnce };
@@ -54,6 +54,8 @@ internal sealed partial class Supervisor
             _mounts = HoldMounts(started.Pid);
             _oom = OomNotice.Start(_loop, create.OomFile, TellOutOfMemory);
             connection.Send(new FrameWriter(FrameKind.Ok, tag).Write(started.Pid));
+            // Before the first output is read.
+            while (_awaiting.TryDequeue(out var next)) Handle(next.Connection, next.Frame);
         }
     }
 
@@ -249,7 +251,7 @@ internal sealed partial class Supervisor
     private IContainerRuntime RuntimeFor(CreateMessage create)
     {
         if (create.Runtime.Length == 0) return new LibraryRuntime(create);
-        return create.CgroupsPath.Length == 0 ? new OciProgram(create, _directory, _reaper)
+        return !create.IsResident ? new OciProgram(create, _directory, _reaper)
             : (_warm is { HasEnded: false } warm ? warm : ResidentProgram.Spawn(_loop, _reaper, create.Runtime)).For(create, _directory);
     }
 }

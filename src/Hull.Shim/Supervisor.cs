@@ -31,6 +31,9 @@ internal sealed partial class Supervisor : IReady
     private CreateMessage? _create;
     private IContainerRuntime? _runtime;
 
+    /// <summary>What came after the request to create the instance, and is done when that is.</summary>
+    private readonly Queue<(ControlConnection Connection, byte[] Frame)> _awaiting = [];
+
     /// <summary>A runtime that was made ready for the instance to come.</summary>
     private ResidentProgram? _warm;
     private ShimProcess? _init;
@@ -43,6 +46,8 @@ internal sealed partial class Supervisor : IReady
     private bool _starting;
     private bool _trimming;
     private long _lastWork;
+
+    private bool IsCreating => _create is not null && _state == ShimState.Empty;
 
     public Supervisor(EventLoop loop)
     {
@@ -92,7 +97,8 @@ internal sealed partial class Supervisor : IReady
         {
             var reader = new FrameReader(frame);
             tag = reader.Tag;
-            Dispatch(connection, ref reader);
+            if (IsCreating && reader.Kind is FrameKind.Attach or FrameKind.Start) _awaiting.Enqueue((connection, frame));
+            else Dispatch(connection, ref reader);
         }
         catch (Exception error) when (error is HullException or ArgumentException or InvalidOperationException)
         {

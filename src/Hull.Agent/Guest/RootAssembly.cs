@@ -29,6 +29,9 @@ internal sealed class RootAssembly
     /// <summary>What is mounted for the root of each directory, in the order it was.</summary>
     private readonly Dictionary<string, List<string>> _mounts = [];
 
+    /// <summary>The writable disk of each.</summary>
+    private readonly Dictionary<string, SafeFd> _writables = [];
+
     private readonly Dictionary<string, string> _disks = [];
     private readonly Dictionary<string, int> _partitions = [];
 
@@ -65,6 +68,8 @@ internal sealed class RootAssembly
         }
 
         var writable = MountWritable(layout, directory);
+        if (layout.WritableDisk.Length > 0)
+            _writables[directory] = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, writable, Fcntl.O_RDONLY | Fcntl.O_DIRECTORY), $"open {writable}");
         mounts.Add(writable);
 
         var (upper, work, root) = ($"{writable}/upper", $"{writable}/work", $"{directory}/rootfs");
@@ -86,10 +91,22 @@ internal sealed class RootAssembly
         return root;
     }
 
+    /// <summary>Where the root of a container is put together.</summary>
+    public static string DirectoryOf(string container) => "/run/containers/" + container;
+
+    /// <summary>Has what a container has written reach its disk, and all other disks where it has more than its root's.</summary>
+    public void Sync(CreateContainerRequest container)
+    {
+        if (container.Volumes.Count > 0) GuestCalls.Sync();
+        else if (_writables.TryGetValue(DirectoryOf(container.Id), out var writable))
+            Check.Result(FileCalls.SyncFs(writable.Value), $"write what container {container.Id} has written");
+    }
+
     /// <summary>Takes a root apart that nothing uses any more, so that its disks can be exchanged.</summary>
     public void Unmount(string directory)
     {
         if (!_mounts.Remove(directory, out var mounts)) return;
+        if (_writables.Remove(directory, out var disk)) disk.Dispose();
         for (var index = mounts.Count - 1; index >= 0; index--)
         {
             // What a process outside still uses goes when it ends.

@@ -2,7 +2,7 @@ namespace Hull.Shim.Protocol;
 
 /// <summary>
 /// What a shim is to build and supervise. With the frame comes one descriptor: the root file system as a mount that is
-/// attached nowhere yet.
+/// attached nowhere yet. A resident program makes its instance's root itself, and is given none.
 /// </summary>
 public sealed class CreateMessage
 {
@@ -34,6 +34,8 @@ public sealed class CreateMessage
 
     /// <summary>Cgroup of an instance whose runtime is a resident program (hull-vm), as the runtime-spec has it; empty for others.</summary>
     public string CgroupsPath = "";
+
+    public bool IsResident => CgroupsPath.Length > 0;
 
     public FrameWriter WriteTo(FrameWriter writer)
     {

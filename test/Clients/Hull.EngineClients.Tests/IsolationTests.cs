@@ -60,7 +60,7 @@ public sealed class IsolationTests
     }
 
     [Theory]
-    [InlineData("250m", 256, "start", "started")]
+    [InlineData("400m", 448, "start", "started")]
     [InlineData("300m", 320, "start", "-a", "started")]
     [InlineData("350m", 384, "restart", "started")]
     public void WhatTheStartOfAnExistingMachineHasToWaitForIsSaid(string memory, int rounded, params string[] start)
