@@ -3,7 +3,8 @@
 # same kernel to the same program. Then its exec, its root file system against the disks that it lies on, forks, and what a
 # machine costs in memory.
 # HULL_BENCH_ROUNDS (11) sets the pairs, HULL_BENCH_MACHINES (20) the machines, HULL_BENCH_LIVE=no makes every machine from
-# its template's saved state, HULL_BENCH_POOL (0) keeps so many twins ready. Needs root, and no other dockerd running.
+# its template's saved state, HULL_BENCH_POOL (0) keeps so many twins ready, HULL_BENCH_IMAGES (4) templates of images. Needs root, and
+# no other dockerd running.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/out/bin:$PATH"
@@ -34,7 +35,8 @@ package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/.*De
 mkdir -p "$work/hull/vm/guest"
 dpkg-deb -x "$work/$package"_*.deb "$work/hull/vm/guest/kernel.deb"
 nsenter "--net=/run/netns/hull-bench-$$-h" hulld --data-root "$work/hull" --exec-root "$work/hull-run" -H "$ours" \
-    "--vm-live-templates=$([ "${HULL_BENCH_LIVE:-yes}" = yes ] && echo true || echo false)" "--vm-warm-pool=${HULL_BENCH_POOL:-0}" > "$work/hulld.log" 2>&1 &
+    "--vm-live-templates=$([ "${HULL_BENCH_LIVE:-yes}" = yes ] && echo true || echo false)" "--vm-warm-pool=${HULL_BENCH_POOL:-0}" \
+    "--vm-image-templates=${HULL_BENCH_IMAGES:-4}" > "$work/hulld.log" 2>&1 &
 pids+=($!)
 nsenter "--net=/run/netns/hull-bench-$$-d" dockerd --data-root "$work/docker" --exec-root "$work/docker-run" -p "$work/docker.pid" -H "$theirs" \
     > "$work/dockerd.log" 2>&1 &
@@ -50,6 +52,11 @@ live() {
     [ "${HULL_BENCH_LIVE:-yes}" != yes ] || until curl -fsS --unix-socket "$work/hull.sock" http://hull/info | grep -q "\"live-templates\":\"$1\""; do sleep 0.2; done
 }
 live 1
+# What is run again begins from a template of its image; the second run has it made.
+hull -H "$ours" run --rm --isolation vm busybox true
+hull -H "$ours" run --rm --isolation vm busybox true
+[ "${HULL_BENCH_LIVE:-yes}" != yes ] || [ "${HULL_BENCH_IMAGES:-4}" = 0 ] ||
+    until curl -fsS --unix-socket "$work/hull.sock" http://hull/info | grep -q '"image-templates":"1"'; do sleep 0.2; done
 
 # pairs NAME "ours" "theirs": prints both medians and the median of the ratios pair by pair.
 pairs() {
@@ -82,6 +89,9 @@ chmod +x "$work/root/init"
 
 printf '%-52s %11s  %11s\n' "$rounds pairs" Hull peer
 pairs "run --rm --isolation vm true / docker run --rm true" "hull -H $ours run --rm --isolation vm busybox true" "docker -H $theirs run --rm busybox true"
+# Limits that no run had before: what has to be created is not there.
+another() { hull -H "$ours" run --rm --isolation vm --ulimit "nofile=$((SRANDOM % 9000 + 1000))" busybox true; }
+pairs "the same in a form that was never run before" another "docker -H $theirs run --rm busybox true"
 pairs "the same with the docker CLI on both sides" "docker -H $ours run --rm --isolation vm busybox true" "docker -H $theirs run --rm busybox true"
 pairs "run --rm --isolation vm true / cold boot to true" "hull -H $ours run --rm --isolation vm busybox true" cold
 hull -H "$ours" run -d --isolation vm --name exec busybox sleep 1000 > /dev/null

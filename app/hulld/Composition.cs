@@ -49,6 +49,7 @@ internal static class Composition
         ShutdownTimeout = config.ShutdownTimeout ?? 15,
         KeepWorkloadsOnShutdown = config.LiveRestore ?? true,
         LiveTemplates = config.VmLiveTemplates ?? true,
+        ImageTemplates = config.VmImageTemplates ?? 4,
         WarmMachines = config.VmWarmPool ?? 0,
         TenantLabels = config.VmTemplateSharing == "shared" ? [] : TenantLabels(config),
     };
@@ -68,6 +69,7 @@ internal static class Composition
         if (config.FirewallV6 is { } six && six != (config.Firewall ?? true))
             throw HullException.Unsupported("ip6tables: the firewall is one table for IPv4 and IPv6: set iptables to the same");
         if (config.InitPath is { Length: > 0 } init && !File.Exists(init)) throw HullException.NotFound($"init-path: {init} does not exist");
+        if (config.VmImageTemplates is < 0 or > 100) throw HullException.Invalid("vm-image-templates must be between 0 and 100");
         if (config.VmWarmPool is < 0 or > 100) throw HullException.Invalid("vm-warm-pool must be between 0 and 100");
         if (config.OomScoreAdjust is < -1000 or > 1000) throw HullException.Invalid("oom-score-adjust must be between -1000 and 1000");
         foreach (var (value, key) in new[] { (config.MaxDownloads, "max-concurrent-downloads"), (config.MaxUploads, "max-concurrent-uploads"), (config.MaxDownloadAttempts, "max-download-attempts") })

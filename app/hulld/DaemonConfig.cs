@@ -134,6 +134,9 @@ public sealed record DaemonConfig
     [JsonPropertyName("vm-live-templates")]
     public bool? VmLiveTemplates { get; set; }
 
+    [JsonPropertyName("vm-image-templates")]
+    public int? VmImageTemplates { get; set; }
+
     [JsonPropertyName("vm-warm-pool")]
     public int? VmWarmPool { get; set; }
 

@@ -104,6 +104,7 @@ internal sealed class DaemonOptions
         .Number("shutdown-timeout", null, "seconds that workloads have to end where they end with the engine", v => Set(c => c with { ShutdownTimeout = (int)v }))
         .Switch("live-restore", null, "workloads go on running while the engine does not (default)", v => Set(c => c with { LiveRestore = v }))
         .Switch("vm-live-templates", null, "emulated virtual machines begin as twins of one that runs (default)", v => Set(c => c with { VmLiveTemplates = v }))
+        .Number("vm-image-templates", null, "images at most that machines are kept of with all but their program ready (4)", v => Set(c => c with { VmImageTemplates = (int)v }))
         .Number("vm-warm-pool", null, "virtual machines of each kind in use that are kept ready for the next (0)", v => Set(c => c with { VmWarmPool = (int)v }))
         .Value("vm-template-sharing", null, "who", "who shares memory of a virtual machine's template: project (default) or shared, which is all", v => Set(c => c with { VmTemplateSharing = v }))
         .Value("label", null, "key=value", "label of the engine", v => Set(c => c with { Labels = [.. c.Labels, v] }))

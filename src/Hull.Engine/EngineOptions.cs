@@ -70,6 +70,12 @@ public sealed record EngineOptions
     /// <summary>Emulated machines begin as twins of a process that runs (<see cref="Hypervisor.Templates.LiveTemplate"/>), which costs its memory.</summary>
     public bool LiveTemplates { get; init; } = true;
 
+    /// <summary>
+    /// Live templates at most of images that are run again and again, which have all done already that a container needs before
+    /// its program runs; 0 makes none, and neither does an engine without live templates.
+    /// </summary>
+    public int ImageTemplates { get; init; } = 4;
+
     /// <summary>Twins of each live template in use that are kept ready for the next machines; 0 keeps none.</summary>
     public int WarmMachines { get; init; }
 

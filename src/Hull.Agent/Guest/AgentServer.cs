@@ -102,10 +102,10 @@ internal sealed class AgentServer
                 _released = true;
                 return null;
             case AgentOperation.CreateContainer:
-                if (!_released) throw HullException.Conflict("this machine has not passed its release gate");
+                RequireReleased();
                 return new WireWriter().U32((uint)_containers.Create(CreateContainerRequest.Read(request)));
             case AgentOperation.StartContainer:
-                _containers.Start(ProcessTarget.Read(request).Id);
+                _containers.Start(StartRequest.Read(request));
                 return null;
             case AgentOperation.Exec:
                 return new WireWriter().U32((uint)_containers.Exec(ExecRequest.Read(request)));
@@ -151,6 +151,7 @@ internal sealed class AgentServer
                 _containers.Thaw();
                 return null;
             case AgentOperation.Adopt:
+                RequireReleased();
                 return new WireWriter().U32((uint)_containers.Adopt(AdoptRequest.Read(request)));
             case AgentOperation.Shutdown:
                 _shutdown = true;
@@ -158,6 +159,11 @@ internal sealed class AgentServer
             default:
                 throw HullException.Unsupported($"the guest agent does not know operation {(ushort)operation}");
         }
+    }
+
+    private void RequireReleased()
+    {
+        if (!_released) throw HullException.Conflict("this machine has not passed its release gate");
     }
 
     private void Report(ProcessExit exit)

@@ -39,7 +39,7 @@ internal sealed class GuestContainers
     public int Create(CreateContainerRequest request)
     {
         if (_containers.ContainsKey(request.Id)) throw HullException.Exists($"container {request.Id} exists in this machine");
-        var bundle = "/run/containers/" + request.Id;
+        var bundle = RootAssembly.DirectoryOf(request.Id);
         Directory.CreateDirectory(bundle);
         _roots.Mount(request.Root, bundle);
         foreach (var volume in request.Volumes) _roots.MountVolume(volume);
@@ -49,9 +49,16 @@ internal sealed class GuestContainers
         var process = _runtime.Create(request.Id, new CreateOptions
         {
             Bundle = bundle, Spec = WithMachineId(spec, bundle), Document = request.Spec, Streams = pipes.Theirs, AcceptsTerminal = true,
+            DefersProgram = request.DefersProgram,
         });
-        var container = new GuestContainer(request, process) { Oom = WatchMemory(request.Id) };
+        var container = new GuestContainer(request, process) { Oom = WatchMemory(request.Id), Mounts = HoldMounts(process.Pid) };
         _containers[request.Id] = container;
+        if (request.Expected is { Count: > 0 } expected)
+        {
+            using var root = RootDirectory.Open(Path.Combine(bundle, "rootfs"));
+            ProgramFiles.Read(root, expected);
+        }
+
         Connect(new ProcessTarget(request.Id, ""), process, pipes, request.Streams, (request.Columns, request.Rows));
         return process.Pid;
     }
@@ -59,7 +66,12 @@ internal sealed class GuestContainers
     /// <summary>Does for a template what its clones need not do then; see <see cref="RootAssembly.Prepare"/>.</summary>
     public void PrepareDisks(string writableDisk) => _roots.Prepare(writableDisk);
 
-    public void Start(string id) => _runtime.Start(Find(id).Request.Id);
+    public void Start(StartRequest request)
+    {
+        var container = Find(request.Id);
+        if (container.Request.DefersProgram && !container.IsAdopted) throw HullException.Conflict($"container {request.Id} is nobody's yet");
+        _runtime.Start(request.Id, request.Arguments.Count == 0 ? null : new ContainerProgram(request.Arguments, request.Environment));
+    }
 
     public int Exec(ExecRequest request)
     {
@@ -135,12 +147,15 @@ internal sealed class GuestContainers
         _frozen.Clear();
     }
 
-    /// <summary>Makes a container of the machine that was saved one of this machine; it stays frozen. Answers the process id.</summary>
+    /// <summary>
+    /// Takes over a container that came with the machine, out of the one this was made from; if it ran there, it stays frozen.
+    /// Answers the process id.
+    /// </summary>
     public int Adopt(AdoptRequest request)
     {
         var container = Find(request.Id);
         _streams.Adopt(container.Request.Streams, request.Streams);
-        _containers[request.Id] = container with { Request = container.Request with { Streams = request.Streams } };
+        _containers[request.Id] = container with { Request = container.Request with { Streams = request.Streams }, IsAdopted = true };
         foreach (var file in request.Files) Renew(file.Target, file.Content);
         var machineId = $"/run/containers/{request.Id}/machine-id";
         if (File.Exists(machineId)) Renew(machineId, System.Text.Encoding.ASCII.GetBytes(ReleaseGate.MachineId + "\n"));
@@ -187,7 +202,8 @@ internal sealed class GuestContainers
         }
 
         container.Process.Dispose();
-        _roots.Unmount("/run/containers/" + id);
+        container.Mounts.Dispose();
+        _roots.Unmount(RootAssembly.DirectoryOf(id));
     }
 
     /// <summary>Collects what ended since.</summary>
@@ -214,9 +230,19 @@ internal sealed class GuestContainers
         var container = _containers.GetValueOrDefault(target.Id);
         if (target.ExecId.Length > 0) container?.Execs.Remove(target.ExecId);
         // What was written must be on the disk before the host hears of the end, because it may then switch the machine off.
-        else if (container?.Request.Root.WritableDisk.Length > 0) GuestCalls.Sync();
+        else if (container is not null) _roots.Sync(container.Request);
         _report(new ProcessExit(target, (uint)status.ShellCode, TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000,
             target.ExecId.Length == 0 && KilledForMemory(target.Id)));
+    }
+
+    /// <summary>
+    /// The mount namespace of a container's init, which would be taken apart by its last process before the end of that one is
+    /// known (exit_task_namespaces in do_exit, kernel/exit.c).
+    /// </summary>
+    private static SafeFd HoldMounts(int pid)
+    {
+        var path = $"/proc/{pid}/ns/mnt";
+        return Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, path, Fcntl.O_RDONLY), $"open {path}");
     }
 
     private static string MemoryEventsOf(string id) => $"/sys/fs/cgroup/hull/{id}/memory.events";
@@ -231,14 +257,13 @@ internal sealed class GuestContainers
 
     private static bool KilledForMemory(string id)
     {
-        var path = MemoryEventsOf(id);
-        if (!File.Exists(path)) return false;
-        foreach (var line in File.ReadLines(path))
-        {
-            if (line.StartsWith("oom_kill ", StringComparison.Ordinal)) return line != "oom_kill 0";
-        }
-
-        return false;
+        var file = FileCalls.OpenAt(Fcntl.AT_FDCWD, MemoryEventsOf(id), Fcntl.O_RDONLY);
+        if (file < 0) return false;
+        using var open = new SafeFd((int)file);
+        Span<byte> buffer = stackalloc byte[512];
+        ReadOnlySpan<byte> events = buffer[..(int)Math.Max(0, FileCalls.Read(open.Value, buffer))];
+        var key = "\noom_kill "u8;
+        return events.IndexOf(key) is >= 0 and var at && events[at + key.Length] != (byte)'0';
     }
 
     /// <summary>An image that has a machine-id(5) of its own would give every machine the same one.</summary>
@@ -276,6 +301,11 @@ internal sealed class GuestContainers
         public Dictionary<string, ContainerProcess> Execs { get; } = [];
 
         public OomSource? Oom { get; init; }
+
+        public required SafeFd Mounts { get; init; }
+
+        /// <summary>It was created before anybody's, and has become somebody's.</summary>
+        public bool IsAdopted { get; init; }
     }
 
     /// <summary>The pipes of a process without a terminal; what is not handed on is closed.</summary>

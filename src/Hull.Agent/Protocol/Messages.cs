@@ -1,3 +1,5 @@
+using Hull.Linux.Syscalls;
+
 namespace Hull.Agent.Protocol;
 
 /// <summary>Answer to <see cref="AgentOperation.Hello"/>.</summary>
@@ -5,7 +7,7 @@ namespace Hull.Agent.Protocol;
 /// <param name="KernelRelease">As uname(2) has it.</param>
 public sealed record HelloReply(uint ProtocolVersion, string KernelRelease)
 {
-    public const uint Current = 3;
+    public const uint Current = 4;
 
     public WireWriter Write(WireWriter writer) => writer.U32(ProtocolVersion).Text(KernelRelease);
 
@@ -23,6 +25,13 @@ public sealed record HelloReply(uint ProtocolVersion, string KernelRelease)
 public sealed record ReleaseRequest(byte[] Entropy, long UnixNanoseconds, string HostName, string MachineId,
     NetworkSetup Network, bool KeepStreams = false)
 {
+    /// <summary>With the time and random bytes of now.</summary>
+    public static ReleaseRequest Now(string hostName, string machineId, NetworkSetup network) => new(MemoryCalls.RandomBytes(64),
+        TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, hostName, machineId, network);
+
+    /// <summary>As a template: nobody yet, on no network.</summary>
+    public static ReleaseRequest Nobody(NetworkSetup? network = null) => Now("template", new string('0', 32), network ?? NetworkSetup.None);
+
     public WireWriter Write(WireWriter writer)
     {
         writer.Bytes(Entropy).I64(UnixNanoseconds).Text(HostName).Text(MachineId).Flag(KeepStreams);
@@ -120,8 +129,11 @@ public sealed record StreamIds(uint Input, uint Output, uint Error)
 
 /// <summary>Builds a container up to the step before its program runs.</summary>
 /// <param name="Spec">The OCI runtime spec, JSON; its root path and bind sources are the agent's affair.</param>
+/// <param name="DefersProgram">Its program is named by <see cref="StartRequest"/>.</param>
+/// <param name="Expected">Paths at which that is most likely, the first of which that is there; its files are read ahead.</param>
 public sealed record CreateContainerRequest(string Id, byte[] Spec, RootLayout Root, IReadOnlyList<VolumeMount> Volumes,
-    IReadOnlyList<InjectedFile> Files, StreamIds Streams, uint Columns, uint Rows)
+    IReadOnlyList<InjectedFile> Files, StreamIds Streams, uint Columns, uint Rows, bool DefersProgram = false,
+    IReadOnlyList<string>? Expected = null)
 {
     public WireWriter Write(WireWriter writer)
     {
@@ -129,11 +141,20 @@ public sealed record CreateContainerRequest(string Id, byte[] Spec, RootLayout R
         Root.Write(writer);
         writer.List(Volumes, static (w, v) => v.Write(w)).List(Files, static (w, f) => f.Write(w));
         Streams.Write(writer);
-        return writer.U32(Columns).U32(Rows);
+        return writer.U32(Columns).U32(Rows).Flag(DefersProgram).Texts(Expected ?? []);
     }
 
     public static CreateContainerRequest Read(WireReader reader) => new(reader.Text(), reader.Bytes(), RootLayout.Read(reader),
-        reader.List(VolumeMount.Read), reader.List(InjectedFile.Read), StreamIds.Read(reader), reader.U32(), reader.U32());
+        reader.List(VolumeMount.Read), reader.List(InjectedFile.Read), StreamIds.Read(reader), reader.U32(), reader.U32(), reader.Flag(), reader.Texts());
+}
+
+/// <summary>Lets the program of a container run.</summary>
+/// <param name="Arguments">Empty where the container's spec has them, and the environment.</param>
+public sealed record StartRequest(string Id, IReadOnlyList<string> Arguments, IReadOnlyList<string> Environment)
+{
+    public WireWriter Write(WireWriter writer) => writer.Text(Id).Texts(Arguments).Texts(Environment);
+
+    public static StartRequest Read(WireReader reader) => new(reader.Text(), reader.Texts(), reader.Texts());
 }
 
 /// <summary>Starts a further process.</summary>

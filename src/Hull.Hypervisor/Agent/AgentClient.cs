@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using Hull.Agent.Protocol;
+using Hull.Runtime;
 
 namespace Hull.Hypervisor.Agent;
 
@@ -60,8 +61,9 @@ public sealed class AgentClient : IAsyncDisposable
         return (int)(await RequestAsync(AgentOperation.CreateContainer, request.Write, null, cancellationToken).ConfigureAwait(false)).U32();
     }
 
-    public Task StartContainerAsync(string id, CancellationToken cancellationToken = default) =>
-        RequestAsync(AgentOperation.StartContainer, new ProcessTarget(id, "").Write, null, cancellationToken);
+    /// <param name="program">The program, where the container was created without one.</param>
+    public Task StartContainerAsync(string id, ContainerProgram? program = null, CancellationToken cancellationToken = default) =>
+        RequestAsync(AgentOperation.StartContainer, new StartRequest(id, program?.Arguments ?? [], program?.Environment ?? []).Write, null, cancellationToken);
 
     public async Task<int> ExecAsync(ExecRequest request, CancellationToken cancellationToken = default)
     {

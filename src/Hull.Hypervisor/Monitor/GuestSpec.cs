@@ -82,7 +82,7 @@ internal static class GuestSpec
     /// Processor time is limited outside, where the guest cannot change it; memory and pids inside. The devices of the machine
     /// are the tenant's own: a program that may use all devices, as a privileged one, may use those.
     /// </summary>
-    private static ResourcesSpec? TranslateResources(ResourcesSpec? resources) => resources is null
+    internal static ResourcesSpec? TranslateResources(ResourcesSpec? resources) => resources is null
         ? null
         : new ResourcesSpec
         {
@@ -91,7 +91,7 @@ internal static class GuestSpec
             Devices = resources.Devices?.LastOrDefault() is { Allow: true, Type: "a", Major: null, Minor: null } all ? [all] : null,
         };
 
-    private static bool IsBind(MountSpec mount) =>
+    internal static bool IsBind(MountSpec mount) =>
         mount.Type is "bind" or "none" or null or "" || (mount.Options ?? []).Any(option => option is "bind" or "rbind");
 
     private static MountSpec Inject(MountSpec mount, string id, List<InjectedFile> files)

@@ -38,6 +38,9 @@ public sealed record VmBundle
     /// </summary>
     public string? Adopted { get; init; }
 
+    /// <summary>Who supervises it starts it at once: its program may run as soon as all is ready for that.</summary>
+    public bool Begins { get; init; }
+
     /// <summary>Layer files, lowest first.</summary>
     public IReadOnlyList<string> Layers { get; init; } = [];
 

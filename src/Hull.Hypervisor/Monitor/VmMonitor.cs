@@ -13,6 +13,7 @@ using Hull.Linux.Files;
 using Hull.Linux.Netlink;
 using Hull.Linux.Syscalls;
 using Hull.Oci.Runtime;
+using Hull.Runtime;
 using Hull.Runtime.Resources;
 
 namespace Hull.Hypervisor.Monitor;
@@ -33,9 +34,15 @@ internal sealed class VmMonitor : IAsyncDisposable
 
     private readonly VmBundle _bundle;
 
-    private VmMonitor(string id, VmBundle bundle, SandboxMachine sandbox, SafeFd? terminal, string directory)
+    private Task? _begun;
+
+    /// <summary>To be named at the start; null where the container was created with it.</summary>
+    private readonly ContainerProgram? _program;
+
+    private VmMonitor(string id, VmBundle bundle, Spec spec, SandboxMachine sandbox, SafeFd? terminal, string directory)
     {
         (Id, _bundle, _sandbox, _terminal) = (id, bundle, sandbox, terminal);
+        if (sandbox.Container is not null) _program = new ContainerProgram(spec.Process?.Args ?? [], spec.Process?.Env ?? []);
         _outOfMemory = new OutOfMemoryFile(Path.Combine(directory, VmBundle.MemoryEventsName));
         sandbox.Agent.OutOfMemory += container =>
         {
@@ -45,8 +52,8 @@ internal sealed class VmMonitor : IAsyncDisposable
 
     public string Id { get; }
 
-    /// <summary>The id that the container has in the guest: another's, where that machine was duplicated.</summary>
-    public string GuestId => _bundle.Adopted ?? Id;
+    /// <summary>The id that the container has in the guest: another's, where that machine was duplicated or had it already.</summary>
+    public string GuestId => _bundle.Adopted ?? _sandbox.Container ?? Id;
 
     public AgentClient Agent => _sandbox.Agent;
 
@@ -72,7 +79,7 @@ internal sealed class VmMonitor : IAsyncDisposable
         if (bundle.Adopted is not null) ConnectTaps(bundle, false);
         var sandbox = await StartAsync(bundle, options, warm).ConfigureAwait(false);
         var terminal = spec.Process?.Terminal == true ? SafeFd.Borrow(0) : null;
-        var monitor = new VmMonitor(id, bundle, sandbox, terminal, bundleDirectory);
+        var monitor = new VmMonitor(id, bundle, spec, sandbox, terminal, bundleDirectory);
         try
         {
             var released = sandbox.Agent.ReleaseAsync(ReleaseFor(bundle));
@@ -84,9 +91,12 @@ internal sealed class VmMonitor : IAsyncDisposable
 
             // The agent has the second request at hand when it is done with the first, and refuses it had that failed.
             var created = monitor.CreateContainerAsync(bundle, spec, layers);
+            var confined = Task.WhenAll(entering, sandbox.Confined);
+            if (bundle.Begins && confined.IsCompletedSuccessfully) monitor.Begin();
             await released.ConfigureAwait(false);
             await created.ConfigureAwait(false);
-            await Task.WhenAll(entering, sandbox.Confined).ConfigureAwait(false);
+            await confined.ConfigureAwait(false);
+            if (bundle.Begins) monitor.Begin();
             return monitor;
         }
         catch
@@ -96,13 +106,31 @@ internal sealed class VmMonitor : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Lets user code run ahead of <see cref="StartAsync()"/>, which then answers for it: the agent does this when it is done with the
+    /// creation, without anybody's being told in between. A terminal is given its size first.
+    /// </summary>
+    private void Begin()
+    {
+        if (_terminal is not null || _bundle.Adopted is not null || _begun is not null) return;
+        _begun = Agent.StartContainerAsync(GuestId, _program);
+        // Where the creation failed nobody asks.
+        _begun.ContinueWith(static begun => _ = begun.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+    }
+
     /// <summary>Lets user code run.</summary>
     public async Task StartAsync()
     {
+        if (_begun is not null)
+        {
+            await _begun.ConfigureAwait(false);
+            return;
+        }
+
         // Who supervises sets its size once the container is there, perhaps before anybody listens for a change.
         if (_terminal is not null && Linux.Terminals.TerminalSession.GetSize(_terminal) is { Columns: > 0, Rows: > 0 } size)
             await ResizeAsync("", size.Columns, size.Rows).ConfigureAwait(false);
-        await (_bundle.Adopted is null ? Agent.StartContainerAsync(Id) : Agent.ResumeContainerAsync(GuestId)).ConfigureAwait(false);
+        await (_bundle.Adopted is null ? Agent.StartContainerAsync(GuestId, _program) : Agent.ResumeContainerAsync(GuestId)).ConfigureAwait(false);
     }
 
     /// <summary>Saves RAM into a memory file, and devices and disk into a directory; answers how long the guest stood still.</summary>
@@ -217,19 +245,20 @@ internal sealed class VmMonitor : IAsyncDisposable
     private async Task CreateContainerAsync(VmBundle bundle, Spec spec, LayerDisk? layers)
     {
         var translation = GuestSpec.Translate(spec, GuestId, bundle.Nics.Count > 0, bundle.SharedMounts);
-        var root = new RootLayout(SandboxShape.LayersDisk, layers?.Extents ?? [],
-            bundle.WritableDisk is null ? "" : SandboxShape.WritableDisk, bundle.WritableIsPrepared);
         SafeFd[] own = [SafeFd.Borrow(0), SafeFd.Borrow(1), SafeFd.Borrow(2)];
         var (streams, outputs) = OpenStreams(_terminal is not null, own, out var feed);
         _outputs.AddRange(outputs);
         var (columns, rows) = _terminal is null ? (0, 0) : Linux.Terminals.TerminalSession.GetSize(_terminal);
-        if (bundle.Adopted is not null)
+        if (bundle.Adopted is not null || _sandbox.Container is not null)
         {
             await Agent.AdoptAsync(new AdoptRequest(GuestId, bundle.HostName, translation.Files, streams)).ConfigureAwait(false);
             feed();
             return;
         }
 
+        // A disk as an image's template left it is not as the saved template has it.
+        var root = new RootLayout(SandboxShape.LayersDisk, layers?.Extents ?? [], bundle.WritableDisk is null ? "" : SandboxShape.WritableDisk,
+            bundle.WritableIsPrepared && bundle.Template?.Live?.Container is null);
         await Agent.CreateContainerAsync(new CreateContainerRequest(Id, GuestSpec.Serialize(translation.Spec), root,
             bundle.SharedMounts.Count == 0 ? [] : [new VolumeMount(ShareDaemon.Tag, "virtiofs", GuestSpec.SharesDirectory, ReadOnly: false)],
             translation.Files, streams, (uint)columns, (uint)rows)).ConfigureAwait(false);
@@ -287,8 +316,7 @@ internal sealed class VmMonitor : IAsyncDisposable
         return await SandboxMachine.CloneAsync(hypervisor, template, options).ConfigureAwait(false);
     }
 
-    private static ReleaseRequest ReleaseFor(VmBundle bundle) => new(MemoryCalls.RandomBytes(64),
-        TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, bundle.HostName, bundle.MachineId,
+    private static ReleaseRequest ReleaseFor(VmBundle bundle) => ReleaseRequest.Now(bundle.HostName, bundle.MachineId,
         new NetworkSetup(
             [.. bundle.Nics.Select((nic, index) => new InterfaceSetup((uint)index, nic.Name, nic.MacAddress, nic.Addresses, nic.Mtu))],
             [.. bundle.Routes.Select(route => route.ToSetup())]));

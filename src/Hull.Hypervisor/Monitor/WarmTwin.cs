@@ -67,6 +67,6 @@ internal sealed class WarmTwin
         {
             _ready.TrySetResult();
             return _options.Task.GetAwaiter().GetResult();
-        }, CancellationToken.None).ConfigureAwait(false);
+        }, isOriginal: false, CancellationToken.None).ConfigureAwait(false);
     }
 }

@@ -18,7 +18,7 @@ namespace Hull.Hypervisor.Qemu;
 /// <param name="ReadOnlyFiles">Files it may read, at the same paths; they must be readable for others.</param>
 /// <param name="IsOriginal">
 /// Twins are made of the monitor, for which it needs privileges that they then drop, and must not be the first process of a
-/// namespace, with which theirs would end. Such a monitor only runs what is Hull's own.
+/// namespace, with which theirs would end. Such a monitor only runs what is Hull's own, on file systems that Hull has written.
 /// </param>
 public sealed record QemuJail(string Directory, string CgroupsPath, uint UserId, IReadOnlyList<string> ReadOnlyFiles, bool IsOriginal = false)
 {

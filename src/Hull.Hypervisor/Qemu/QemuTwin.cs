@@ -27,8 +27,10 @@ internal static class QemuTwin
     private const ulong Namespaces = CloneFlags.CLONE_NEWNS | CloneFlags.CLONE_NEWIPC | CloneFlags.CLONE_NEWUTS | CloneFlags.CLONE_NEWNET;
 
     /// <param name="channels">The far ends of the agent's.</param>
+    /// <param name="isOriginal">Others are to be made of it as of <paramref name="live"/>: it is not confined.</param>
     /// <param name="choose">Says whose twin it is, once it is made and is to run; what it throws ends the twin.</param>
-    public static QemuMachine Launch(LiveTemplate live, HypervisorCapabilities capabilities, (SafeFd Control, SafeFd Data) channels, Func<TwinOwner> choose)
+    public static QemuMachine Launch(LiveTemplate live, HypervisorCapabilities capabilities, (SafeFd Control, SafeFd Data) channels, bool isOriginal,
+        Func<TwinOwner> choose)
     {
         using var table = new DescriptorTable();
         var (number, qmp) = table.AddSocket();
@@ -42,10 +44,11 @@ internal static class QemuTwin
             var process = ProcessTwin.Create(live.Process, new TwinOptions
             {
                 Descriptors = new Dictionary<int, SafeFd> { [live.Control] = channels.Control, [live.Data] = channels.Data, [live.Qmp] = table[number] },
-                Namespaces = Namespaces | (live.OfInstance ? CloneFlags.CLONE_NEWUSER : 0),
+                IsOriginal = isOriginal,
+                Namespaces = isOriginal ? 0 : Namespaces | (live.OfInstance ? CloneFlags.CLONE_NEWUSER : 0),
                 // An instance's machine has neither left, and its filter is its twin's.
-                Unmounts = live.OfInstance ? [] : ["/proc"],
-                Filter = live.OfInstance ? null : SeccompFilter.Get(s_policy, null),
+                Unmounts = isOriginal || live.OfInstance ? [] : ["/proc"],
+                Filter = isOriginal || live.OfInstance ? null : SeccompFilter.Get(s_policy, null),
                 Rest = () =>
                 {
                     exclusive.Dispose();

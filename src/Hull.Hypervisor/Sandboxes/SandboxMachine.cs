@@ -50,6 +50,9 @@ public sealed partial class SandboxMachine : IAsyncDisposable
 
     public AgentClient Agent { get; }
 
+    /// <summary>The container that was created in it before it was anybody's, by its id there; see <see cref="LiveTemplate.Container"/>.</summary>
+    internal string? Container { get; private init; }
+
     /// <summary>Completes when the monitor is in its own cgroup: no container is to be started before.</summary>
     public Task Confined => Machine.Confined;
 
@@ -106,11 +109,11 @@ public sealed partial class SandboxMachine : IAsyncDisposable
 
     /// <summary>Makes a machine by making the monitor of a live template twice. It runs, and its agent waits at the release gate.</summary>
     public static Task<SandboxMachine> TwinAsync(QemuHypervisor hypervisor, Template template, LiveTemplate live, SandboxOptions options,
-        CancellationToken cancellationToken = default) => TwinAsync(hypervisor, template, live, () => options, cancellationToken);
+        CancellationToken cancellationToken = default) => TwinAsync(hypervisor, template, live, () => options, options.Jail is { IsOriginal: true }, cancellationToken);
 
     /// <summary>The same with options that are asked for when the twin is made and stands still, for as long as it takes.</summary>
     internal static async Task<SandboxMachine> TwinAsync(QemuHypervisor hypervisor, Template template, LiveTemplate live, Func<SandboxOptions> choose,
-        CancellationToken cancellationToken)
+        bool isOriginal, CancellationToken cancellationToken)
     {
         using var channels = new DescriptorTable();
         var (controlNumber, control) = channels.AddSocket();
@@ -119,11 +122,11 @@ public sealed partial class SandboxMachine : IAsyncDisposable
         SafeFd? layers = null, writable = null;
         try
         {
-            var machine = QemuTwin.Launch(live, hypervisor.Capabilities, (channels[controlNumber], channels[dataNumber]), () =>
+            var machine = QemuTwin.Launch(live, hypervisor.Capabilities, (channels[controlNumber], channels[dataNumber]), isOriginal, () =>
             {
                 options = choose();
-                // Disks that are as the template's own take their place; others are put in their drives. A duplicate has the same layers.
-                layers = Open(live.OfInstance ? null : options.Layers?.Single, Fcntl.O_RDONLY);
+                // Disks that are as the template's own take their place; others are put in their drives. Those of a duplicate or of an image's template are the same.
+                layers = Open(live.HasLayers ? null : options.Layers?.Single, Fcntl.O_RDONLY);
                 writable = Open(live.OfInstance || new FileInfo(options.WritableDisk ?? "/").Length == Disks.WritableDisk.DefaultBytes ? options.WritableDisk : null, Fcntl.O_RDWR);
                 var disks = new Dictionary<int, SafeFd>();
                 foreach (var number in layers is null ? [] : live.Files.Layers) disks[number] = layers!;
@@ -135,8 +138,8 @@ public sealed partial class SandboxMachine : IAsyncDisposable
             return await new SandboxMachine(machine, new AgentClient(control, data, FreshStreams()), options!)
             {
                 _base = template.Memory.Descriptor.Duplicate(), _beginning = QemuMachine.ConfigurationSection(template.StatePath),
-                Numbers = (live.Control, live.Data, live.Qmp, live.Tap), _isTwin = !live.OfInstance,
-            }.BeginTwinAsync(hasLayers: live.OfInstance || layers is not null, hasWritable: writable is not null, cancellationToken).ConfigureAwait(false);
+                Numbers = (live.Control, live.Data, live.Qmp, live.Tap), _isTwin = !live.OfInstance, Container = live.Container,
+            }.BeginTwinAsync(hasLayers: live.HasLayers || layers is not null, hasWritable: writable is not null, cancellationToken).ConfigureAwait(false);
         }
         catch
         {

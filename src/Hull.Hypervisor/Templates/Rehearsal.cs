@@ -3,6 +3,7 @@ using Hull.Agent.Protocol;
 using Hull.Hypervisor.Agent;
 using Hull.Hypervisor.Disks;
 using Hull.Hypervisor.Sandboxes;
+using Hull.Runtime;
 
 namespace Hull.Hypervisor.Templates;
 
@@ -18,8 +19,7 @@ internal static class Rehearsal
     public static async Task PlayAsync(AgentClient agent)
     {
         await agent.PrepareDisksAsync(SandboxShape.WritableDisk).ConfigureAwait(false);
-        await agent.ReleaseAsync(new ReleaseRequest(new byte[64], TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000,
-            "template", new string('0', 32), NetworkSetup.None)).ConfigureAwait(false);
+        await agent.ReleaseAsync(ReleaseRequest.Nobody()).ConfigureAwait(false);
         await using var output = agent.OpenStream();
         await using var error = agent.OpenStream();
         await agent.CreateContainerAsync(new CreateContainerRequest(Container, SpecOf("/rehearsal"), new RootLayout(SandboxShape.LayersDisk, [], ""), [],
@@ -49,31 +49,30 @@ internal static class Rehearsal
     public static async Task PlayLiveAsync(AgentClient agent, LayerDisk layers)
     {
         // A C library that cannot be run as a program has been loaded as one all the same.
-        await PlayLiveAsync(agent, layers, "/lib/libc.so.6").ConfigureAwait(false);
+        await PlayLiveAsync(agent, layers, "/lib/libc.so.6", deferred: false).ConfigureAwait(false);
         await agent.PrepareDisksAsync(SandboxShape.WritableDisk).ConfigureAwait(false);
-        var code = await PlayLiveAsync(agent, layers, "/rehearsal").ConfigureAwait(false);
+        var code = await PlayLiveAsync(agent, layers, "/rehearsal", deferred: true).ConfigureAwait(false);
         if (code != 0) throw HullException.Internal($"the rehearsal of a template ended with {code}");
     }
 
-    private static async Task<uint> PlayLiveAsync(AgentClient agent, LayerDisk layers, string program)
+    /// <param name="deferred">As a container of an image template: it is made another's, and told its program at the start.</param>
+    private static async Task<uint> PlayLiveAsync(AgentClient agent, LayerDisk layers, string program, bool deferred)
     {
-        await agent.ReleaseAsync(ReleaseWith(new NetworkSetup([new InterfaceSetup(0, "eth0", "02:00:00:00:00:02", ["192.0.2.2/24"], 1500)],
+        await agent.ReleaseAsync(ReleaseRequest.Nobody(new NetworkSetup([new InterfaceSetup(0, "eth0", "02:00:00:00:00:02", ["192.0.2.2/24"], 1500)],
             [new RouteSetup("eth0", "0.0.0.0/0", "192.0.2.1")]))).ConfigureAwait(false);
         await using var output = agent.OpenStream();
         await using var error = agent.OpenStream();
         await agent.CreateContainerAsync(new CreateContainerRequest(Container, SpecOf(program),
             new RootLayout(SandboxShape.LayersDisk, layers.Extents, SandboxShape.WritableDisk, IsPrepared: true), [],
             Files,
-            new StreamIds(0, output.Id, error.Id), 0, 0)).ConfigureAwait(false);
-        await agent.StartContainerAsync(Container).ConfigureAwait(false);
+            new StreamIds(0, output.Id, error.Id), 0, 0, deferred)).ConfigureAwait(false);
+        if (deferred) await agent.AdoptAsync(new AdoptRequest(Container, "rehearsed", Files, new StreamIds(0, output.Id, error.Id))).ConfigureAwait(false);
+        await agent.StartContainerAsync(Container, deferred ? new ContainerProgram([program], ["PATH=/bin:/sbin", "HOME=/"]) : null).ConfigureAwait(false);
         var exit = await agent.WaitForExitAsync(new ProcessTarget(Container, "")).ConfigureAwait(false);
         await agent.DeleteContainerAsync(Container).ConfigureAwait(false);
-        await agent.ReleaseAsync(ReleaseWith(NetworkSetup.None)).ConfigureAwait(false);
+        await agent.ReleaseAsync(ReleaseRequest.Nobody()).ConfigureAwait(false);
         return exit.ExitCode;
     }
-
-    private static ReleaseRequest ReleaseWith(NetworkSetup network) => new(Linux.Syscalls.MemoryCalls.RandomBytes(64),
-        TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() * 1_000_000, "template", new string('0', 32), network);
 
     /// <summary>What is mounted over files of the container's /etc.</summary>
     private static List<InjectedFile> Files =>

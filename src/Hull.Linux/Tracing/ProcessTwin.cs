@@ -45,6 +45,12 @@ public sealed record TwinOptions
     /// <summary>Called when the twin has its own memory, from when on the original runs and can change.</summary>
     public Action? Separated { get; init; }
 
+    /// <summary>
+    /// Twins are to be made of it as of the original: it keeps its privileges, and ends with the thread that is the parent of both,
+    /// as after <see cref="ProcessTwin.Prepare"/>.
+    /// </summary>
+    public bool IsOriginal { get; init; }
+
     /// <summary>How long each single stop of the process is waited for.</summary>
     public TimeSpan MostWait { get; init; } = ProcessTwin.MostWait;
 
@@ -129,13 +135,14 @@ public static class ProcessTwin
         if ((options.Namespaces & CloneFlags.CLONE_NEWUSER) != 0) MapIds(twin.Id);
         using var builder = new TwinBuilder(twin, memory, pidfd);
         builder.Unmount(options.Unmounts);
-        if (options.UserId != 0 || options.Rest is not null) builder.DropCapabilities();
+        if (!options.IsOriginal && (options.UserId != 0 || options.Rest is not null)) builder.DropCapabilities();
         builder.RenewCounters(counters);
         Settle(twin, builder, options);
         var rest = options.Rest?.Invoke();
         if (rest is not null) Settle(twin, builder, rest);
         var user = rest?.UserId ?? options.UserId;
         builder.Confine(user, options.Filter);
+        if (options.IsOriginal) twin.Require("end with its parent", SYS_prctl, DieWithParent, KillSignal);
         if (user != 0) RequireConfined(twin.Id, user, original.IsFiltered || options.Filter is not null);
         var threads = builder.MakeThreads(original.Threads.Skip(1), ThreadIdOffset);
         foreach (var thread in threads) thread.Release();

@@ -3,7 +3,7 @@ using Hull.Testing;
 
 namespace Hull.EngineClients.Tests;
 
-/// <summary>Virtual machines of the warm pool on a network, which they are given when they are taken.</summary>
+/// <summary>Virtual machines of the warm pool and of an image's template on a network, which they are given when they are somebody's.</summary>
 public sealed class WarmPoolTests : IDisposable
 {
     private readonly TemporaryDirectory _directory = new("warm");
@@ -20,8 +20,10 @@ public sealed class WarmPoolTests : IDisposable
         Busybox.Import(arguments => Docker(arguments), _directory.Path);
     }
 
-    [Fact]
-    public void AMachineOfThePoolHasAddressesNamesAndPortsOfItsOwn()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AMachineThatWasReadyHasAddressesNamesAndPortsOfItsOwn(bool ofImage)
     {
         Machine("--rm", "--network", "none", "busybox", "true");
         Assert.SkipUnless(Fact("accelerator") == "tcg", "only twins are kept ready");
@@ -30,12 +32,18 @@ public sealed class WarmPoolTests : IDisposable
         Docker("run", "-d", "--name", "neighbour", "--network", "warm", "busybox", "sh", "-c", Serving("neighbour")).Ok();
         // The first begins the pool, and is not of it.
         Machine("--rm", "--network", "none", "busybox", "true");
+        if (ofImage)
+        {
+            for (var round = 0; round < 2; round++) Machine("--rm", "--network", "warm", "busybox", "true");
+            Assert.True(_daemon.Until(() => Fact("image-templates") == "1"), Fact("image-templates"));
+        }
+
         string[] names = ["one", "two"];
         Assert.True(_daemon.Until(() => Fact("warm-machines").StartsWith("2 ready", StringComparison.Ordinal)), Fact("warm-machines"));
         var before = Taken();
         for (var index = 0; index < names.Length; index++)
             Machine("-d", "--name", names[index], "--network", "warm", "-p", $"808{index}:80", "busybox", "sh", "-c", Serving(names[index]));
-        Assert.Equal(before + names.Length, Taken());
+        if (!ofImage) Assert.Equal(before + names.Length, Taken());
         var seen = new HashSet<string>();
         for (var index = 0; index < names.Length; index++)
         {
@@ -43,6 +51,9 @@ public sealed class WarmPoolTests : IDisposable
             var endpoint = JsonNode.Parse(Docker("inspect", name).Ok().Output)![0]!["NetworkSettings"]!["Networks"]!["warm"]!;
             var (address, mac) = ((string)endpoint["IPAddress"]!, (string)endpoint["MacAddress"]!);
             Assert.True(seen.Add(address) && seen.Add(mac));
+            Assert.Equal(ofImage, BundleOf(name).Contains("\"container\":\"image\"", StringComparison.Ordinal));
+            Assert.Equal(Docker("exec", name, "busybox", "hostname").Ok().Trimmed, Docker("exec", name, "cat", "/etc/hostname").Ok().Trimmed);
+            Assert.Contains(address, Docker("exec", name, "cat", "/etc/hosts").Ok().Output, StringComparison.Ordinal);
             Assert.Equal(mac, Docker("exec", name, "cat", "/sys/class/net/eth0/address").Ok().Trimmed);
             Assert.Contains($"inet {address}/24 ", Docker("exec", name, "busybox", "ip", "addr", "show", "eth0").Ok().Output, StringComparison.Ordinal);
             Assert.Equal(name, Fetch("neighbour", name));
@@ -63,6 +74,9 @@ public sealed class WarmPoolTests : IDisposable
             if (Directory.Exists(hierarchy + _cgroupParent)) Command.Run("rmdir", hierarchy + _cgroupParent);
         _directory.Dispose();
     }
+
+    private string BundleOf(string name) =>
+        File.ReadAllText(Path.Combine(_directory["run"], "i", Docker("inspect", "-f", "{{.Id}}", name).Ok().Trimmed[..32], "vm.json"));
 
     private static string Serving(string name) => $"echo {name} > /tmp/page; exec busybox httpd -f -p 80 -h /tmp";
 

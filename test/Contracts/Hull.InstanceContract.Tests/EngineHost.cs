@@ -45,6 +45,9 @@ public sealed class EngineHost : IAsyncDisposable
     /// <summary>What the engine takes for the machine's pressure; plenty of memory unless a test says otherwise.</summary>
     public Pressure Memory { get; } = new();
 
+    /// <summary>Done before each creation of a workload.</summary>
+    public Func<WorkloadConfig, Task>? Creating { get; set; }
+
     public string this[string relative] => _directory[relative];
 
     public sealed class Pressure : IMemoryPressureSource
@@ -81,7 +84,11 @@ public sealed class EngineHost : IAsyncDisposable
 
     public Task<string> CreateAsync(params string[] command) => CreateAsync(Config(command));
 
-    public async Task<string> CreateAsync(WorkloadConfig config) => (await Engine.Workloads.CreateAsync(config, default)).Id;
+    public async Task<string> CreateAsync(WorkloadConfig config)
+    {
+        if (Creating is not null) await Creating(config);
+        return (await Engine.Workloads.CreateAsync(config, default)).Id;
+    }
 
     public async Task<string> RunAsync(params string[] command) => await RunAsync(Config(command));
 

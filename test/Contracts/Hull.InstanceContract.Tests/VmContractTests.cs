@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Hull.Core;
 using Hull.Engine;
 using Hull.Engine.Drivers.Vm;
 using Hull.Engine.Workloads;
@@ -23,7 +24,37 @@ public sealed class VmContractTests : InstanceContract
             },
             options => options with { DefaultIsolation = "vm", TenantLabels = ["tenant"] });
         await VmDrivers.PrepareAsync(driver!);
+        if (Environment.GetEnvironmentVariable("HULL_TEST_IMAGE_TEMPLATES") == "1") host.Creating = config => HaveTemplateAsync(host, driver!, config);
         return host;
+    }
+
+    /// <summary>Has the case begin from a template of its image, where there can be one. That takes longer than most cases, and is done by hand.</summary>
+    private static async Task HaveTemplateAsync(EngineHost host, VmDriver driver, WorkloadConfig config)
+    {
+        var before = driver.Describe()["image-templates"];
+        var form = config with
+        {
+            Name = null, Restart = new(), Health = null, AutoRemove = false,
+            Process = config.Process with { Entrypoint = [], Command = ["true"] },
+        };
+        for (var round = 0; round < 2; round++)
+        {
+            var id = (await host.Engine.Workloads.CreateAsync(form, default)).Id;
+            using var wait = host.Engine.Workloads.Wait(id, WaitCondition.NextExit);
+            try
+            {
+                await host.Engine.Workloads.StartAsync(id, default);
+                await wait.Completion.WaitAsync(TimeSpan.FromSeconds(30));
+            }
+            catch (HullException)
+            {
+                // The case is about what cannot be started.
+            }
+
+            await host.Engine.Workloads.RemoveAsync(id, new RemoveRequest(Force: true), default);
+        }
+
+        for (var look = 0; look < 30 && driver.Describe()["image-templates"] == before; look++) await Task.Delay(100);
     }
 
     [Fact]

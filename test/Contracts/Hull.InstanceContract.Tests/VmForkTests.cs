@@ -26,11 +26,11 @@ public sealed class VmForkTests : IAsyncLifetime
         _host = await EngineHost.StartAsync(
             options => new EngineParts
             {
-                Drivers = [driver = new VmDriver(options with { DataRoot = Path.Combine(Repository.Root, "out", "vm-driver") })],
+                Drivers = [driver = VmDrivers.New(options)],
                 Images = ImageService.Open(options.DataRoot),
             },
             options => options with { DefaultIsolation = "vm" });
-        await driver.PrepareAsync(default);
+        await VmDrivers.PrepareAsync(driver);
         Assert.SkipUnless(driver.Describe()["live-templates"] == "1", "only twins are made twice");
     }
 

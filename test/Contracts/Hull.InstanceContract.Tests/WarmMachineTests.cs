@@ -29,7 +29,7 @@ public sealed class WarmMachineTests : IAsyncLifetime
                 Drivers = [_driver = VmDrivers.New(options, _memory)],
                 Images = ImageService.Open(options.DataRoot),
             },
-            options => options with { DefaultIsolation = "vm", WarmMachines = Size });
+            options => options with { DefaultIsolation = "vm", WarmMachines = Size, ImageTemplates = 0 });
         await VmDrivers.PrepareAsync(_driver);
         Assert.SkipUnless(_driver.Describe()["live-templates"] == "1", "only twins are kept ready");
     }

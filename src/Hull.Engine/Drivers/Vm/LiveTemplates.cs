@@ -39,9 +39,22 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         // With hardware that virtualizes there is nothing to translate, and its state is not part of a process.
         if (guest.Accelerator != "tcg" || RuntimeInformation.ProcessArchitecture != Architecture.X64) return null;
         RemoveRemains();
-        var keeper = _keepers.GetOrAdd(template.Key, _ => new Keeper());
-        return keeper.Get(() => Task.Run(() => StartAsync(keeper, guest, template, shape)));
+        return Find(template.Key, home => RequestFor(home, guest, template, shape));
     }
+
+    /// <summary>The one of that key, where it is ready. Null begins to make it of what it is to be asked for, given its directory.</summary>
+    public LiveTemplate? Find(string key, Func<string, LiveTemplateRequest> request)
+    {
+        var keeper = _keepers.GetOrAdd(key, _ => new Keeper());
+        return keeper.Get(() => Task.Run(() => StartAsync(keeper, key, request)));
+    }
+
+    /// <summary>Whether there is one of that key, or it is being made.</summary>
+    public bool Has(string key) => _keepers.ContainsKey(key);
+
+    /// <summary>What is asked of the program for the live one of a template.</summary>
+    public LiveTemplateRequest RequestFor(string home, GuestSource guest, TemplateSource template, SandboxShape shape) =>
+        new(guest, template, shape.MemoryBytes, shape.Processors, home, CgroupOf(Path.GetFileName(home)), RehearsalLayer.In(rehearsals, program));
 
     /// <summary>Waits until the live one of a template is ready, or cannot be.</summary>
     public async Task WaitAsync(GuestSource guest, TemplateSource template, SandboxShape shape)
@@ -51,7 +64,10 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
     }
 
     /// <summary>How many are ready to make twins of.</summary>
-    public int Ready => _keepers.Values.Count(keeper => keeper.IsReady);
+    public int Ready => _keepers.Values.Count(keeper => keeper.Live is { Container: null });
+
+    /// <summary>How many of those of images.</summary>
+    public int ReadyOfImages => _keepers.Values.Count(keeper => keeper.Live is { Container: not null });
 
     public async ValueTask DisposeAsync()
     {
@@ -108,16 +124,14 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         cgroup.Remove();
     }
 
-    private async Task<LiveTemplate> StartAsync(Keeper keeper, GuestSource guest, TemplateSource template, SandboxShape shape)
+    private async Task<LiveTemplate> StartAsync(Keeper keeper, string key, Func<string, LiveTemplateRequest> request)
     {
-        var home = Path.Combine(directory, template.Key);
-        RemoveMonitor(template.Key);
+        var home = Path.Combine(directory, key);
+        RemoveMonitor(key);
         if (Directory.Exists(home)) Directory.Delete(home, recursive: true);
         Directory.CreateDirectory(home, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var request = new LiveTemplateRequest(guest, template with { Live = null }, shape.MemoryBytes, shape.Processors, home, CgroupOf(template.Key),
-            RehearsalLayer.In(rehearsals, program));
         var path = Path.Combine(home, "request.json");
-        AtomicFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(request, LiveTemplateJson.Default.LiveTemplateRequest), durable: false);
+        AtomicFile.Write(path, JsonSerializer.SerializeToUtf8Bytes(request(home), LiveTemplateJson.Default.LiveTemplateRequest), durable: false);
         using var log = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, Path.Combine(home, "live.log"), Fcntl.O_WRONLY | Fcntl.O_CREAT | Fcntl.O_APPEND, 0x180), $"open a log");
         var (inputRead, inputWrite) = FileCalls.Pipe();
         var (outputRead, outputWrite) = FileCalls.Pipe();
@@ -136,7 +150,7 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         var line = await reading.ConfigureAwait(false);
         if (line.Length > 0) return JsonSerializer.Deserialize(line, LiveTemplateJson.Default.LiveTemplate)!;
         // A keeper that was killed before its monitor ends with it leaves it running.
-        RemoveMonitor(template.Key);
+        RemoveMonitor(key);
         throw HullException.Internal($"no live template: {File.ReadAllText(Path.Combine(home, "live.log")).Trim()}");
     }
 
@@ -167,7 +181,8 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
             if (_making is { } making) await ((Task)making).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
-        public bool IsReady => _making is { IsCompletedSuccessfully: true } && _process?.TryWait(0) is null;
+        /// <summary>What it keeps, where that is ready.</summary>
+        public LiveTemplate? Live => _making is { IsCompletedSuccessfully: true } making && _process?.TryWait(0) is null ? making.Result : null;
 
         public LiveTemplate? Get(Func<Task<LiveTemplate>> make)
         {

@@ -12,6 +12,7 @@ using Hull.Hypervisor.Sandboxes;
 using Hull.Hypervisor.Templates;
 using Hull.Linux;
 using Hull.Linux.Cgroups;
+using Hull.Linux.Children;
 using Hull.Linux.Files;
 using Hull.Linux.Processes;
 using Hull.Network;
@@ -35,6 +36,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     private readonly ShimLauncher _launcher;
     private readonly VmPlatform _platform;
     private readonly WarmMachines _warm;
+    private readonly SpareMemory _memory;
 
     /// <param name="pressure">How the machine is off for memory; null asks its kernel.</param>
     public VmDriver(EngineOptions options, TimeProvider? clock = null, IMemoryPressureSource? pressure = null)
@@ -43,12 +45,13 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         Clock = clock ?? TimeProvider.System;
         _launcher = new ShimLauncher(options.ShimPath);
         var state = Path.Combine(options.DataRoot, "vm");
-        _platform = new VmPlatform(state, Beside("hull-agent"), options.LiveTemplates
-            ? new LiveTemplates(Beside("hull-vm"), Vm.LiveTemplates.DirectoryIn(options.ExecRoot), options.CgroupParent, Path.Combine(state, "templates")) : null, Clock);
+        var live = options.LiveTemplates
+            ? new LiveTemplates(Beside("hull-vm"), LiveTemplates.DirectoryIn(options.ExecRoot), options.CgroupParent, Path.Combine(state, "templates")) : null;
         RuntimeRoot = Path.Combine(options.ExecRoot, "vm");
-        _warm = new WarmMachines(_launcher, Beside("hull-vm"), Path.Combine(options.ExecRoot, "vm-warm"), options.WarmMachines, options.Resources.Reclaim,
-            pressure ?? new HostMemoryPressure());
-        _platform.TemplateEnds = _warm.Drop;
+        _memory = new SpareMemory(options.Resources.Reclaim, pressure ?? new HostMemoryPressure(), ReleaseIdle);
+        _warm = new WarmMachines(_launcher, Beside("hull-vm"), Path.Combine(options.ExecRoot, "vm-warm"), options.WarmMachines, _memory);
+        var images = live is null || options.ImageTemplates == 0 ? null : new ImageTemplates(live, options.ImageTemplates, _memory, _warm.Drop, Clock);
+        _platform = new VmPlatform(state, Beside("hull-agent"), live, images, _warm.Drop, Clock);
         Capabilities = new DriverCapabilities(Isolation, DescribeCapabilities());
     }
 
@@ -80,6 +83,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             ["accelerator"] = hypervisor.Capabilities.Accelerator,
             ["accelerator-reason"] = hypervisor.Capabilities.AcceleratorReason,
             ["live-templates"] = _platform.LiveTemplates?.ToString(CultureInfo.InvariantCulture) ?? "off",
+            ["image-templates"] = _platform.ImageTemplates?.ToString(CultureInfo.InvariantCulture) ?? "off",
             ["warm-machines"] = _warm.Size == 0 ? "off" : string.Create(CultureInfo.InvariantCulture, $"{_warm.Ready} ready, {_warm.Taken} taken"),
         };
     }
@@ -116,15 +120,17 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         if (spec.Saved is VmSaved saved) RequireFits(saved, guest);
         Directory.CreateDirectory(spec.RuntimeDirectory);
         ExitRecord.Delete(spec.StateDirectory);
+        var final = WithAccount(spec);
+        if (BeginsAsOthers(spec, disks, final)) template = _platform.FindImage(guest, template, ShapeOf(spec), () => FormOf(spec, final)) ?? template;
         var warm = spec.Saved is null && SharedMounts(spec).Count == 0 ? _warm.Take(guest, template, ShapeOf(spec), spec.RuntimeDirectory.Length) : null;
         var (shim, socket) = warm is null ? _launcher.Start(spec.RuntimeDirectory) : (warm.Shim, warm.Socket);
         VmInstance? instance = null;
         try
         {
-            WriteBundle(spec, guest, template, disks);
+            WriteBundle(spec, final, guest, template, disks);
             instance = new VmInstance(this, spec, ShimRemains.CgroupOf(spec), shim);
             instance.Connect(socket);
-            await instance.CreateAsync(MessageFor(spec), null, begin: false, cancellationToken).ConfigureAwait(false);
+            await instance.CreateAsync(MessageFor(spec), null, begin: spec.Begin is not null, cancellationToken).ConfigureAwait(false);
             return instance;
         }
         catch
@@ -189,7 +195,11 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         return new VmRoot(ControlOf(machine.Spec), new MachineForFiles(machine));
     }
 
-    public void ReleaseIdle() => _warm.Drop();
+    public void ReleaseIdle()
+    {
+        _warm.Drop();
+        _platform.ReleaseIdle();
+    }
 
     public ISavedInstance OpenSaved(string directory) => VmSaved.Open(directory);
 
@@ -198,6 +208,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
     public async ValueTask DisposeAsync()
     {
         Stopping = true;
+        _memory.Dispose();
         _warm.Dispose();
         _launcher.Dispose();
         await _platform.DisposeAsync().ConfigureAwait(false);
@@ -218,19 +229,12 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
         return Accounts.Resolve(view, user, spec.AdditionalGroups);
     }
 
-    private void WriteBundle(InstanceSpec spec, GuestSource guest, TemplateSource template, string disks)
+    /// <summary>The OCI spec with the user that the image knows by that name.</summary>
+    private static Spec WithAccount(InstanceSpec spec)
     {
-        var shape = ShapeOf(spec);
-        var writable = Path.Combine(disks, "writable.img");
-        // A disk that a machine has used is no longer the one the template has mounted, even if that machine never came to run.
-        var saved = spec.Saved as VmSaved;
-        if (saved is { IsForOne: true }) File.Move(saved.WritablePath, writable, overwrite: true);
-        else if (saved is not null) SparseFile.Copy(saved.WritablePath, writable);
-        var isPrepared = DiskBytesOf(spec) == WritableDisk.DefaultBytes && !File.Exists(writable);
-        _platform.Disks.Create(writable, DiskBytesOf(spec), isPrepared ? template.WritablePath : null);
         var process = spec.Spec.Process ?? throw HullException.Internal($"{spec.Id} has no process");
         var account = ResolveAccount(spec, spec.User);
-        var final = spec.Spec with
+        return spec.Spec with
         {
             Root = new RootSpec { Path = "rootfs", Readonly = spec.Root.ReadOnly },
             Process = process with
@@ -240,6 +244,30 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
                 Capabilities = Accounts.CapabilitiesFor(process.Capabilities, account.User),
             },
         };
+    }
+
+    /// <summary>Whether an instance is, before its program runs, as any other of its image: with a disk on which nothing is written and no files of the host.</summary>
+    private static bool BeginsAsOthers(InstanceSpec spec, string disks, Spec final) =>
+        spec.Saved is null && SharedMounts(spec).Count == 0 && IsFresh(spec, WritableIn(disks)) &&
+        DeferredProgram.Fits(final.Process?.Args ?? [], final.Process?.Env ?? []);
+
+    private static ImageForm FormOf(InstanceSpec spec, Spec final) =>
+        ImageForm.Of(final, spec.Root.LayerFiles, spec.Stdio.OpenInput, spec.Network.Endpoints.Count > 0);
+
+    private static string WritableIn(string disks) => Path.Combine(disks, "writable.img");
+
+    /// <summary>A disk that a machine has used is no longer the one the template has mounted, even if that machine never came to run.</summary>
+    private static bool IsFresh(InstanceSpec spec, string writable) => DiskBytesOf(spec) == WritableDisk.DefaultBytes && !File.Exists(writable);
+
+    private void WriteBundle(InstanceSpec spec, Spec final, GuestSource guest, TemplateSource template, string disks)
+    {
+        var shape = ShapeOf(spec);
+        var writable = WritableIn(disks);
+        var saved = spec.Saved as VmSaved;
+        if (saved is { IsForOne: true }) File.Move(saved.WritablePath, writable, overwrite: true);
+        else if (saved is not null) SparseFile.Copy(saved.WritablePath, writable);
+        var isPrepared = IsFresh(spec, writable);
+        _platform.Disks.Create(writable, DiskBytesOf(spec), isPrepared ? template.WritablePath : null);
         AtomicFile.Write(Path.Combine(spec.RuntimeDirectory, "config.json"),
             JsonSerializer.SerializeToUtf8Bytes(final, RuntimeJson.Default.Spec), durable: false);
         var bundle = new VmBundle
@@ -251,6 +279,7 @@ public sealed class VmDriver : IInstanceDriver, IShimOwner
             Guest = saved?.Record.Guest ?? guest,
             Template = saved is null ? template : new TemplateSource("", PathOf(saved.Memory), saved.StatePath, saved.WritablePath, saved.Live),
             Adopted = saved?.Record.Container,
+            Begins = spec.Begin is not null,
             Layers = spec.Root.LayerFiles,
             WritableDisk = writable,
             WritableIsPrepared = isPrepared,

@@ -21,6 +21,7 @@ internal sealed class VmPlatform : IAsyncDisposable
     private readonly string _agent;
     private readonly string _guest;
     private readonly LiveTemplates? _live;
+    private readonly ImageTemplates? _images;
     private readonly ConcurrentDictionary<string, DateTimeOffset> _used = new();
     private readonly TimeProvider _clock;
     private readonly ITimer _sweeping;
@@ -29,9 +30,11 @@ internal sealed class VmPlatform : IAsyncDisposable
     /// <param name="directory">State directory of the driver.</param>
     /// <param name="agent">The program hull-agent.</param>
     /// <param name="live">Null makes every machine from its template's saved state.</param>
-    public VmPlatform(string directory, string agent, LiveTemplates? live, TimeProvider clock)
+    /// <param name="images">Templates of images; null makes none.</param>
+    /// <param name="templateEnds">Told the key of a template that is given up.</param>
+    public VmPlatform(string directory, string agent, LiveTemplates? live, ImageTemplates? images, Action<string> templateEnds, TimeProvider clock)
     {
-        (_directory, _agent, _live, _clock) = (directory, agent, live, clock);
+        (_directory, _agent, _live, _images, _templateEnds, _clock) = (directory, agent, live, images, templateEnds, clock);
         _guest = Path.Combine(directory, "guest");
         _sweeping = clock.CreateTimer(_ => _ = SweepAsync(), null, s_idleTime / 10, s_idleTime / 10);
         Disks = new WritableDisk(Path.Combine(directory, "disks"));
@@ -39,11 +42,13 @@ internal sealed class VmPlatform : IAsyncDisposable
 
     public WritableDisk Disks { get; }
 
-    /// <summary>Told the key of a template that is given up.</summary>
-    public Action<string>? TemplateEnds { get; set; }
+    private readonly Action<string> _templateEnds;
 
     /// <summary>Live templates that are ready; null where there are to be none.</summary>
     public int? LiveTemplates => _live?.Ready;
+
+    /// <summary>Templates of images that are ready; null where there are to be none.</summary>
+    public int? ImageTemplates => _images is null ? null : _live?.ReadyOfImages;
 
     /// <summary>What was found so far; null before the first machine. For describing, which must not wait.</summary>
     public QemuHypervisor? Hypervisor => _parts is { IsCompletedSuccessfully: true } parts ? parts.Result.Hypervisor : null;
@@ -75,6 +80,13 @@ internal sealed class VmPlatform : IAsyncDisposable
         return (guestSource, source with { Live = _live?.Find(guestSource, source, shape) });
     }
 
+    /// <summary>The template of its image that an instance can begin from in place of one of its shape; null where there is none.</summary>
+    public TemplateSource? FindImage(GuestSource guest, TemplateSource template, SandboxShape shape, Func<ImageForm> form) =>
+        template.Live is null ? null : _images?.Find(guest, template, shape, form());
+
+    /// <summary>Gives up what makes starts faster and nothing else.</summary>
+    public void ReleaseIdle() => _ = _images?.DropAsync(DateTimeOffset.MaxValue);
+
     /// <summary>Whether a machine was ever made here: its template, or one that is out of date, is kept.</summary>
     public bool WasUsed => Directory.Exists(Path.Combine(_directory, "templates"));
 
@@ -95,10 +107,12 @@ internal sealed class VmPlatform : IAsyncDisposable
     private async Task SweepAsync()
     {
         var before = _clock.GetUtcNow() - s_idleTime;
+        if (_images is not null) await _images.DropAsync(before).ConfigureAwait(false);
         foreach (var used in _used.Where(entry => entry.Value < before))
         {
             if (!_used.TryRemove(used)) continue;
-            TemplateEnds?.Invoke(used.Key);
+            _templateEnds(used.Key);
+            if (_images is not null) await _images.DropAsync(before, used.Key).ConfigureAwait(false);
             if (_live is not null) await _live.EndAsync(used.Key).ConfigureAwait(false);
             if (_parts is { IsCompletedSuccessfully: true } parts) parts.Result.Templates.Drop(used.Key);
         }

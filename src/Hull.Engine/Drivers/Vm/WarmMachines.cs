@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Hull.Core;
 using Hull.Engine.Drivers.Shims;
-using Hull.Engine.Resources;
 using Hull.Hypervisor.Monitor;
 using Hull.Hypervisor.Sandboxes;
 using Hull.Linux;
@@ -40,7 +39,7 @@ internal sealed record WarmMember(ChildProcess Shim, SafeFd Socket)
 /// </summary>
 /// <param name="directory">For what the members are told.</param>
 /// <param name="size">Members for each template.</param>
-internal sealed class WarmMachines(ShimLauncher launcher, string program, string directory, int size, ReclaimOptions memory, IMemoryPressureSource pressure) : IDisposable
+internal sealed class WarmMachines(ShimLauncher launcher, string program, string directory, int size, SpareMemory memory) : IDisposable
 {
     /// <summary>First the processors are for the machine that has just begun.</summary>
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(300);
@@ -81,7 +80,8 @@ internal sealed class WarmMachines(ShimLauncher launcher, string program, string
             pool.Request = new WarmRequest(guest, template, shape.MemoryBytes, shape.Processors);
             pool.ArgumentLength = argumentLength;
             pool.UsedAt = Environment.TickCount64;
-            _watch ??= new Timer(_ => Watch(), null, memory.Period, memory.Period);
+            memory.Watch();
+            _watch ??= new Timer(_ => EndIdle(), null, s_idleTime / 10, s_idleTime / 10);
             if (!pool.IsFilling)
             {
                 pool.IsFilling = true;
@@ -127,19 +127,11 @@ internal sealed class WarmMachines(ShimLauncher launcher, string program, string
         return null;
     }
 
-    /// <summary>They are the first that memory is taken from: nobody's work is lost with them.</summary>
-    private void Watch()
+    private void EndIdle()
     {
-        if (IsShort(memory.ShortPercent)) Drop();
         List<string> idle;
         lock (_gate) idle = [.. _pools.Where(pool => Environment.TickCount64 - pool.Value.UsedAt > s_idleTime.TotalMilliseconds).Select(pool => pool.Key)];
         idle.ForEach(Drop);
-    }
-
-    private bool IsShort(int percent)
-    {
-        var now = pressure.Read();
-        return now.Available < now.Total / 100 * percent || now.StalledPercent > memory.StalledPercent;
     }
 
     private async Task FillAsync(string key, Pool pool)
@@ -152,7 +144,7 @@ internal sealed class WarmMachines(ShimLauncher launcher, string program, string
                 lock (_gate)
                 {
                     // Said under the lock, so that a take afterwards begins anew.
-                    if (_disposed || pool.IsDropped || pool.Members.Count >= size || IsShort(memory.PlentyPercent))
+                    if (_disposed || pool.IsDropped || pool.Members.Count >= size || !memory.IsPlenty)
                     {
                         pool.IsFilling = false;
                         return;
