@@ -40,5 +40,14 @@ internal sealed class ImageTemplates(LiveTemplates live, int most, SpareMemory m
             ended(key);
             await live.EndAsync(key).ConfigureAwait(false);
         }
+
+        if (keys.Count > 0) _ = RemoveFilesAsync(keys);
+    }
+
+    /// <summary>An instance that found one a moment ago may be about to copy its disk.</summary>
+    private async Task RemoveFilesAsync(IReadOnlyList<string> keys)
+    {
+        await Task.Delay(RecentForms.ShortTime, clock).ConfigureAwait(false);
+        foreach (var key in keys) live.RemoveFiles(key);
     }
 }

@@ -45,7 +45,8 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
     /// <summary>The one of that key, where it is ready. Null begins to make it of what it is to be asked for, given its directory.</summary>
     public LiveTemplate? Find(string key, Func<string, LiveTemplateRequest> request)
     {
-        var keeper = _keepers.GetOrAdd(key, _ => new Keeper());
+        Keeper keeper;
+        lock (_remains) keeper = _keepers.GetOrAdd(key, _ => new Keeper());
         return keeper.Get(() => Task.Run(() => StartAsync(keeper, key, request)));
     }
 
@@ -82,6 +83,23 @@ internal sealed class LiveTemplates(string program, string directory, string cgr
         if (!_keepers.TryRemove(key, out var keeper)) return;
         await keeper.EndAsync().ConfigureAwait(false);
         RemoveMonitor(key);
+    }
+
+    /// <summary>Removes the files of one that has ended, unless there is another of that key.</summary>
+    public void RemoveFiles(string key)
+    {
+        lock (_remains)
+        {
+            var home = Path.Combine(directory, key);
+            try
+            {
+                if (!_keepers.ContainsKey(key) && Directory.Exists(home)) Directory.Delete(home, recursive: true);
+            }
+            catch (IOException)
+            {
+                // The engine's end removes them all.
+            }
+        }
     }
 
     /// <summary>Whether a cgroup's name is that of a template that is there.</summary>
