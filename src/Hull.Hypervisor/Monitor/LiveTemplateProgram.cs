@@ -110,7 +110,7 @@ internal static class LiveTemplateProgram
         var writable = Path.Combine(request.Directory, LiveTemplate.WritableName);
         new WritableDisk(Path.Combine(request.Directory, "disks")).Create(writable, source: template.WritablePath);
         var layers = image.Layers.Count == 0 ? null : new LayerDisk(Path.Combine(request.Directory, "layers.vmdk"), image.Layers);
-        var name = Path.GetFileName(request.Directory)[..Name.Length];
+        var name = ("live-" + Path.GetFileName(request.Directory))[..Name.Length];
         var sandbox = await SandboxMachine.TwinAsync(request.Guest.ToHypervisor(), template, request.Template.Live!, new SandboxOptions(name, layers, writable,
             TapDevice.OpenAlone(), console, log, new QemuJail(Path.Combine(request.Directory, "vmm"), request.CgroupsPath, 0, [], IsOriginal: true))).ConfigureAwait(false);
         await CreateContainerAsync(sandbox.Agent, image, layers).ConfigureAwait(false);
@@ -145,6 +145,6 @@ internal static class LiveTemplateProgram
         var open = OpenFiles.Of(sandbox.Machine.ProcessId);
         var numbers = sandbox.Numbers;
         return new LiveTemplate(sandbox.Machine.ProcessId, directory, name, numbers.Control, numbers.Data, numbers.Qmp, numbers.Tap,
-            new LiveFiles([.. open[paths.Log]], [.. open[paths.Console]], [.. open[paths.Layers]], [.. open[paths.Writable]]), sandbox.Machine.Generations);
+            new LiveFiles([.. open[paths.Log]], [.. open[paths.Console]], [.. open[paths.Layers]], [.. open[paths.Writable]], MemoryFile.NumbersIn(open)), sandbox.Machine.Generations);
     }
 }

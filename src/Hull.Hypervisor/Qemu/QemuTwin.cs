@@ -93,11 +93,13 @@ internal static class QemuTwin
         var nowhere = SocketCalls.Create(Sockets.AF_UNIX, Sockets.SOCK_DGRAM);
         if (owner.Tap is not null) TapDevice.SetHeaderLength(owner.Tap, NetHeaderBytes);
         var descriptors = new Dictionary<int, SafeFd>(owner.Disks) { [live.Tap] = owner.Tap ?? nowhere };
+        var returned = MemoryFile.ForReturned(owner.Config.MemoryBytes);
+        foreach (var file in live.Files.Memory) descriptors[file] = returned.Descriptor;
         foreach (var file in live.Files.Log) descriptors[file] = log;
         foreach (var file in live.Files.Console) descriptors[file] = console;
         var cgroup = CgroupManager.Name(owner.Config.Id, owner.Jail.CgroupsPath);
         var entry = cgroup.Prepare(ResourceTranslation.ForCreate(new ResourcesSpec { Pids = new PidsSpec { Limit = QemuJail.MaximumThreads } }));
-        parts.AddRange([log, console, nowhere, entry]);
+        parts.AddRange([log, console, nowhere, returned, entry]);
         return new TwinOptions
         {
             Descriptors = descriptors,

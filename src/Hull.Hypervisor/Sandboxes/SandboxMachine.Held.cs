@@ -74,7 +74,7 @@ public sealed partial class SandboxMachine
     {
         var open = OpenFiles.Of(Machine.ProcessId);
         return new LiveTemplate(Machine.ProcessId, directory, _options.Id, Numbers.Control, Numbers.Data, Numbers.Qmp, Numbers.Tap,
-            new LiveFiles([.. open[_options.LogPath ?? ""]], [.. open[_options.ConsolePath ?? ""]], [], [.. open[_options.WritableDisk ?? ""]]),
+            new LiveFiles([.. open[_options.LogPath ?? ""]], [.. open[_options.ConsolePath ?? ""]], [], [.. open[_options.WritableDisk ?? ""]], MemoryFile.NumbersIn(open)),
             Machine.Generations, OfInstance: true);
     }
 

@@ -36,7 +36,9 @@ public sealed record LiveTemplate(int Process, string Directory, string Name, in
 /// <param name="Log">Of what takes its log; likewise its console.</param>
 /// <param name="Layers">Of the disk with layers, which is larger than any: a twin's file in its place is the twin's disk.</param>
 /// <param name="Writable">Of the writable disk, of <see cref="Disks.WritableDisk.DefaultBytes"/>.</param>
-public sealed record LiveFiles(IReadOnlyList<int> Log, IReadOnlyList<int> Console, IReadOnlyList<int> Layers, IReadOnlyList<int> Writable);
+/// <param name="Memory">Of its memory's file; see <see cref="MemoryFile.ForReturned"/>.</param>
+public sealed record LiveFiles(IReadOnlyList<int> Log, IReadOnlyList<int> Console, IReadOnlyList<int> Layers, IReadOnlyList<int> Writable,
+    IReadOnlyList<int> Memory);
 
 /// <summary>What the program is told that keeps a live template.</summary>
 /// <param name="Directory">A directory for its files.</param>

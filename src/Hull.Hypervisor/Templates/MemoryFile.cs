@@ -23,6 +23,22 @@ public sealed class MemoryFile : IDisposable
 
     public long Bytes { get; }
 
+    /// <summary>The label of a template's memory.</summary>
+    public const string TemplateLabel = "hull-template";
+
+    private const string ReturnedLabel = "hull-returned";
+
+    /// <summary>
+    /// An empty file for a twin to have in the place of its template's. A monitor gives memory back that its guest does not use by
+    /// punching a hole into the file first (QEMU's ram_block_discard_range), which a sealed one refuses; what counts is that
+    /// it then drops its own pages of the private mapping.
+    /// </summary>
+    public static MemoryFile ForReturned(long bytes) => Create(ReturnedLabel, bytes);
+
+    /// <summary>Numbers of the files of its memory that a process has open.</summary>
+    internal static IReadOnlyList<int> NumbersIn(ILookup<string, int> open) =>
+        [.. ((string[])[TemplateLabel, ReturnedLabel]).SelectMany(label => open[$"/memfd:{label} (deleted)"])];
+
     /// <summary>Whether the kernel refuses every change of the file from now on.</summary>
     public bool Sealed => (Check.Result(FileCalls.Fcntl(Descriptor.Value, Fcntl.F_GET_SEALS), $"read the seals of {Descriptor}") & Fcntl.F_SEAL_WRITE) != 0;
 

@@ -83,7 +83,7 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
             gate.Release();
         }
 
-        return new Template(key, shape, guest, MemoryFile.Load("hull-template", memory), state, writable);
+        return new Template(key, shape, guest, MemoryFile.Load(MemoryFile.TemplateLabel, memory), state, writable);
     }
 
     private async Task BootAsync(string home, string name, SandboxShape shape, GuestImage guest)
@@ -92,7 +92,7 @@ public sealed class TemplateStore(QemuHypervisor hypervisor, string directory) :
         Directory.CreateDirectory(home);
         File.Delete(writable);
         _disks.Create(writable);
-        using var memory = MemoryFile.Create("hull-template", shape.MemoryBytes);
+        using var memory = MemoryFile.Create(MemoryFile.TemplateLabel, shape.MemoryBytes);
         var options = new SandboxOptions("template-" + name[..12], WritableDisk: writable, ConsolePath: Path.Combine(home, "console.log"),
             LogPath: Path.Combine(home, "qemu.log"));
         await using (var sandbox = await SandboxMachine.BootAsync(hypervisor, guest, shape, options, memory).ConfigureAwait(false))

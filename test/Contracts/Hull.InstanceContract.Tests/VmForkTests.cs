@@ -144,6 +144,31 @@ public sealed class VmForkTests : IAsyncLifetime
         }
     }
 
+    [Fact]
+    public async Task Memory_that_programs_give_back_is_the_host_s_again()
+    {
+        const long filled = 40L << 20;
+        var source = await _host.RunAsync("sleep", "600");
+        var before = AnonymousOf(source);
+        Assert.Equal(0, (await _host.ExecAsync(source, "dd", "if=/dev/urandom", "of=/dev/shm/x", "bs=1M", "count=40")).Code);
+        Assert.InRange(AnonymousOf(source), before + filled, long.MaxValue);
+        string[] both = [source, (await ForkAsync(source, 1))[0]];
+        foreach (var id in both)
+        {
+            Assert.Equal(0, (await _host.ExecAsync(id, "rm", "/dev/shm/x")).Code);
+            await EngineHost.EventuallyAsync(() => Task.FromResult(AnonymousOf(id) < before + (filled / 2)), "the memory to be given back");
+        }
+
+        // What it is given anew is as it should be.
+        foreach (var id in both)
+            Assert.Equal((0, "", ""), await _host.ExecAsync(id, "sh", "-c", "dd if=/dev/zero of=/dev/shm/y bs=1M count=40 2> /dev/null; tr -d '\\0' < /dev/shm/y"));
+        await RemoveAllAsync(both);
+    }
+
+    /// <summary>Bytes of memory that are no file's, of a machine's monitor.</summary>
+    private static long AnonymousOf(string id) => long.Parse(File.ReadLines($"/proc/{Monitors(id)[0]}/smaps_rollup")
+        .Single(line => line.StartsWith("Anonymous:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) << 10;
+
     /// <summary>No monitor is left but the live template's.</summary>
     private async Task RemoveAllAsync(IReadOnlyList<string> ids)
     {
