@@ -2,7 +2,6 @@ using Hull.Agent.Protocol;
 using Hull.Core;
 using Hull.Linux;
 using Hull.Linux.Abi;
-using Hull.Linux.Mounts;
 using Hull.Linux.Syscalls;
 using Hull.Linux.Virtualization;
 
@@ -35,6 +34,9 @@ internal sealed class RootAssembly
     private readonly Dictionary<string, string> _disks = [];
     private readonly Dictionary<string, int> _partitions = [];
 
+    /// <summary>Layers that were mounted so far.</summary>
+    private int _layers;
+
     /// <summary>Serial number of the disk that is mounted read-only ahead of its use; null once it was used.</summary>
     private string? _prepared;
 
@@ -60,7 +62,8 @@ internal sealed class RootAssembly
             // What follows the file system on the disk is none of its concern.
             var device = layout.Layers is [{ Offset: 0 }] && !_partitions.ContainsKey(layout.LayersDisk)
                 ? FindDisk(layout.LayersDisk) : AddPartition(layout.LayersDisk, extent);
-            var target = $"{directory}/layer{lowers.Count}";
+            // Short, because all of them together are one option of a mount, of a page at most.
+            var target = $"/run/layers/{_layers++}";
             Directory.CreateDirectory(target);
             Check.Result(MountCalls.Mount(device, target, "erofs", MountFlags.MS_RDONLY, null), $"mount layer {lowers.Count}");
             lowers.Add(target);
@@ -82,12 +85,9 @@ internal sealed class RootAssembly
             return root;
         }
 
-        using var overlay = DetachedMount.Create("overlay",
-        [
-            ("source", "hull"), ("lowerdir", string.Join(':', lowers)), ("upperdir", upper), ("workdir", work),
-        ]);
-        using var target2 = Check.Descriptor(FileCalls.OpenAt(Fcntl.AT_FDCWD, root, Fcntl.O_PATH | Fcntl.O_DIRECTORY), $"open {root}");
-        overlay.AttachTo(target2, root);
+        // By mount(2): of an option that is set on its own, fsconfig(2) takes 256 bytes, and before Linux 6.5 all layers are one.
+        Check.Result(MountCalls.Mount("hull", root, "overlay", 0, $"lowerdir={string.Join(':', lowers)},upperdir={upper},workdir={work}"),
+            $"mount an overlay of {lowers.Count} layers");
         return root;
     }
 

@@ -48,6 +48,32 @@ public sealed class IsolationTests
     }
 
     [Fact]
+    public void AMachineHasAllTheLayersOfItsImage()
+    {
+        const int layers = 30;
+        var docker = Engine.Clients.First();
+        var image = "busybox";
+        try
+        {
+            for (var layer = 1; layer <= layers; layer++)
+            {
+                engine.Docker(docker, "run", "--network", "none", "--name", "layer", image, "sh", "-c", $"echo {layer} > /top; echo {layer} > /of{layer}; rm -f /of{layer - 2}").Ok();
+                engine.Docker(docker, "commit", "layer", image = $"layers:{layer}").Ok();
+                engine.Docker(docker, "rm", "layer").Ok();
+            }
+
+            // As a clone or a twin, and from a template of the image.
+            for (var round = 0; round < 4; round++)
+                Assert.Equal($"{layers}\n{layers - 1}\n{layers}\n", Machine(null, "--network", "none", image, "sh", "-c", "cat /top $(ls -d /of* | sort)").Ok().Output);
+        }
+        finally
+        {
+            engine.Docker(docker, "rm", "-f", "layer");
+            for (var layer = layers; layer > 0; layer--) engine.Docker(docker, "rmi", $"layers:{layer}");
+        }
+    }
+
+    [Fact]
     public void WhatAMachineHasToWaitForIsSaid()
     {
         // Nobody else has machines of this size, which is rounded up.
