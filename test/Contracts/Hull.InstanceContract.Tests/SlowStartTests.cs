@@ -27,9 +27,9 @@ public sealed class SlowStartTests
             DefaultRuntime = "slow",
             Runtimes = new Dictionary<string, RuntimeOption> { ["slow"] = new(runtime, []) },
         });
-        var id = await host.CreateAsync("sh", "-c", "echo first; sleep 1; echo last");
+        var id = await host.CreateAsync("sh", "-c", "echo first; sleep 4; echo last");
         var starting = host.Engine.Workloads.StartAsync(id, default);
-        await EngineHost.EventuallyAsync(async () => await host.LogsAsync(id) == "first\n", "the first line");
+        await EngineHost.EventuallyAsync(async () => (await host.LogsAsync(id)).StartsWith("first\n", StringComparison.Ordinal), "the first line");
         Assert.False((await host.InspectAsync(id)).State.IsRunning);
 
         var following = host.LogsAsync(id, new LogQuery { Follow = true });
