@@ -1,3 +1,4 @@
+using Hull.Core;
 using Hull.Linux.Abi;
 using Hull.Linux.Syscalls;
 using static Hull.Linux.Abi.MountApi;
@@ -21,7 +22,22 @@ public sealed class DetachedMount : IDisposable
     public string Description { get; }
 
     /// <summary>Makes a new instance of a file system. A null value sets a flag; see fsconfig(2).</summary>
-    public static DetachedMount Create(string type, IEnumerable<(string Key, string? Value)> options, ulong attributes = 0)
+    public static DetachedMount Create(string type, IEnumerable<(string Key, string? Value)> settings, ulong attributes = 0)
+    {
+        var options = settings.ToList();
+        try
+        {
+            return CreateByContext(type, options, attributes);
+        }
+        catch (HullException cause) when (cause.Errno == Errno.EINVAL && options.Any(option => option.Key == OneCallOverlay.LowerDirectory))
+        {
+            var overlay = new DetachedMount(OneCallOverlay.Create(options), type);
+            if (attributes != 0) overlay.SetAttributes(new MountAttr { attr_set = attributes });
+            return overlay;
+        }
+    }
+
+    private static DetachedMount CreateByContext(string type, IEnumerable<(string Key, string? Value)> options, ulong attributes)
     {
         using var context = Check.Descriptor(MountCalls.FsOpen(type), $"use file system {type}");
         foreach (var (key, value) in options)
