@@ -130,7 +130,7 @@ public sealed record StreamIds(uint Input, uint Output, uint Error)
 /// <summary>Builds a container up to the step before its program runs.</summary>
 /// <param name="Spec">The OCI runtime spec, JSON; its root path and bind sources are the agent's affair.</param>
 /// <param name="DefersProgram">Its program is named by <see cref="StartRequest"/>.</param>
-/// <param name="Expected">Paths at which that is most likely, the first of which that is there; its files are read ahead.</param>
+/// <param name="Expected">Paths of the program that is most likely to be named; the files of the first that is there are read ahead.</param>
 public sealed record CreateContainerRequest(string Id, byte[] Spec, RootLayout Root, IReadOnlyList<VolumeMount> Volumes,
     IReadOnlyList<InjectedFile> Files, StreamIds Streams, uint Columns, uint Rows, bool DefersProgram = false,
     IReadOnlyList<string>? Expected = null)
