@@ -157,7 +157,7 @@ internal sealed class GuestContainers
         _streams.Adopt(container.Request.Streams, request.Streams);
         _containers[request.Id] = container with { Request = container.Request with { Streams = request.Streams }, IsAdopted = true };
         foreach (var file in request.Files) Renew(file.Target, file.Content);
-        var machineId = $"/run/containers/{request.Id}/machine-id";
+        var machineId = Path.Combine(RootAssembly.DirectoryOf(request.Id), "machine-id");
         if (File.Exists(machineId)) Renew(machineId, System.Text.Encoding.ASCII.GetBytes(ReleaseGate.MachineId + "\n"));
         SetHostName(container.Process.Pid, request.HostName);
         return container.Process.Pid;

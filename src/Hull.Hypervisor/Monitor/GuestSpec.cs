@@ -42,10 +42,14 @@ internal static class GuestSpec
                 : Inject(mount, id, files));
         }
 
+        return new Translation(InGuest(spec, id, hasNetwork, mounts), files);
+    }
+
+    /// <summary>The spec of a container of that id, with these mounts, without what only has a meaning on the host.</summary>
+    internal static Spec InGuest(Spec spec, string id, bool hasNetwork, IReadOnlyList<MountSpec> mounts)
+    {
         var linux = spec.Linux ?? new LinuxSpec();
-        var namespaces = (linux.Namespaces ?? []).Where(entry => KeepNamespace(entry, hasNetwork))
-            .Select(entry => new NamespaceSpec { Type = entry.Type }).ToList();
-        return new Translation(spec with
+        return spec with
         {
             Root = new RootSpec { Path = "rootfs", Readonly = spec.Root?.Readonly ?? false },
             Mounts = mounts,
@@ -55,7 +59,7 @@ internal static class GuestSpec
             Linux = linux with
             {
                 CgroupsPath = "/hull/" + id,
-                Namespaces = namespaces,
+                Namespaces = [.. (linux.Namespaces ?? []).Where(entry => KeepNamespace(entry, hasNetwork)).Select(entry => new NamespaceSpec { Type = entry.Type })],
                 // The machine's kernel is the tenant's own: filters that defend a shared one only cost start time.
                 Seccomp = null,
                 UidMappings = null,
@@ -64,7 +68,7 @@ internal static class GuestSpec
                 IntelRdt = null,
                 Resources = TranslateResources(linux.Resources),
             },
-        }, files);
+        };
     }
 
     public static byte[] Serialize(Spec spec) => JsonSerializer.SerializeToUtf8Bytes(spec, RuntimeJson.Default.Spec);
@@ -82,7 +86,7 @@ internal static class GuestSpec
     /// Processor time is limited outside, where the guest cannot change it; memory and pids inside. The devices of the machine
     /// are the tenant's own: a program that may use all devices, as a privileged one, may use those.
     /// </summary>
-    internal static ResourcesSpec? TranslateResources(ResourcesSpec? resources) => resources is null
+    private static ResourcesSpec? TranslateResources(ResourcesSpec? resources) => resources is null
         ? null
         : new ResourcesSpec
         {

@@ -39,23 +39,12 @@ public sealed class ImageForm
             files.Add(File.GetUnixFileMode(mount.Source ?? ""));
         }
 
-        var linux = spec.Linux ?? new LinuxSpec();
-        return new ImageForm(spec with
+        var common = GuestSpec.InGuest(spec, ImageContainer.Id, hasNetwork, mounts);
+        return new ImageForm(common with
         {
             Hostname = ImageContainer.Id,
             Annotations = null,
-            Hooks = null,
-            Process = (spec.Process ?? new ProcessSpec()) with
-            {
-                Args = [ImageContainer.Id], Env = [], ConsoleSize = null, ApparmorProfile = null, SelinuxLabel = null,
-            },
-            Mounts = mounts,
-            Linux = linux with
-            {
-                CgroupsPath = "/" + ImageContainer.Id, Resources = GuestSpec.TranslateResources(linux.Resources), Seccomp = null, MountLabel = null, IntelRdt = null,
-                UidMappings = null, GidMappings = null,
-                Namespaces = [.. (linux.Namespaces ?? []).Select(entry => new NamespaceSpec { Type = entry.Type })],
-            },
+            Process = (common.Process ?? new ProcessSpec()) with { Args = [ImageContainer.Id], Env = [], ConsoleSize = null },
         }, files, new ImageContainer("", layers, hasInput, hasNetwork,
             spec.Process is { Args: [var program, ..] } process ? ChildProgram.Candidates(program, ChildProgram.SearchPath(process.Env ?? [])) : []));
     }

@@ -25,12 +25,8 @@ public sealed class ImageTemplateTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Require.Program("qemu-system-x86_64");
-        _host = await EngineHost.StartAsync(
-            options => new EngineParts { Drivers = [_driver = VmDrivers.New(options, _memory)], Images = ImageService.Open(options.DataRoot) },
-            options => options with { DefaultIsolation = "vm", TenantLabels = ["tenant"] });
-        await VmDrivers.PrepareAsync(_driver);
-        Assert.SkipUnless(_driver.Describe()["live-templates"] == "1", "only twins begin from a template of their image");
+        (_host, _driver) = await VmDrivers.StartAsync(options => options with { TenantLabels = ["tenant"] }, _memory);
+        VmDrivers.RequireTwins(_driver, "only twins begin from a template of their image");
     }
 
     public ValueTask DisposeAsync() => _host?.DisposeAsync() ?? ValueTask.CompletedTask;

@@ -14,17 +14,8 @@ public sealed class VmContractTests : InstanceContract
 {
     protected override async Task<EngineHost> StartEngineAsync()
     {
-        Require.Program("qemu-system-x86_64");
-        VmDriver? driver = null;
-        var host = await EngineHost.StartAsync(
-            options => new EngineParts
-            {
-                Drivers = [driver = VmDrivers.New(options)],
-                Images = ImageService.Open(options.DataRoot),
-            },
-            options => options with { DefaultIsolation = "vm", TenantLabels = ["tenant"] });
-        await VmDrivers.PrepareAsync(driver!);
-        if (Environment.GetEnvironmentVariable("HULL_TEST_IMAGE_TEMPLATES") == "1") host.Creating = config => HaveTemplateAsync(host, driver!, config);
+        var (host, driver) = await VmDrivers.StartAsync(options => options with { TenantLabels = ["tenant"] });
+        if (Environment.GetEnvironmentVariable("HULL_TEST_IMAGE_TEMPLATES") == "1") host.Creating = config => HaveTemplateAsync(host, driver, config);
         return host;
     }
 

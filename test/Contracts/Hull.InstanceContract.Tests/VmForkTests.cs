@@ -21,17 +21,8 @@ public sealed class VmForkTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Require.Program("qemu-system-x86_64");
-        VmDriver driver = null!;
-        _host = await EngineHost.StartAsync(
-            options => new EngineParts
-            {
-                Drivers = [driver = VmDrivers.New(options)],
-                Images = ImageService.Open(options.DataRoot),
-            },
-            options => options with { DefaultIsolation = "vm" });
-        await VmDrivers.PrepareAsync(driver);
-        Assert.SkipUnless(driver.Describe()["live-templates"] == "1", "only twins are made twice");
+        (_host, var driver) = await VmDrivers.StartAsync();
+        VmDrivers.RequireTwins(driver, "only twins are made twice");
     }
 
     public ValueTask DisposeAsync() => _host?.DisposeAsync() ?? ValueTask.CompletedTask;

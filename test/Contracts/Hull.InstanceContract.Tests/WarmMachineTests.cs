@@ -22,16 +22,8 @@ public sealed class WarmMachineTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Require.Program("qemu-system-x86_64");
-        _host = await EngineHost.StartAsync(
-            options => new EngineParts
-            {
-                Drivers = [_driver = VmDrivers.New(options, _memory)],
-                Images = ImageService.Open(options.DataRoot),
-            },
-            options => options with { DefaultIsolation = "vm", WarmMachines = Size, ImageTemplates = 0 });
-        await VmDrivers.PrepareAsync(_driver);
-        Assert.SkipUnless(_driver.Describe()["live-templates"] == "1", "only twins are kept ready");
+        (_host, _driver) = await VmDrivers.StartAsync(options => options with { WarmMachines = Size, ImageTemplates = 0 }, _memory);
+        VmDrivers.RequireTwins(_driver, "only twins are kept ready");
     }
 
     public ValueTask DisposeAsync() => _host?.DisposeAsync() ?? ValueTask.CompletedTask;
